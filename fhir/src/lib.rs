@@ -1,1 +1,29 @@
-//! placeholder
+//! The language the hub, the gateway and the locator speak: FHIR R4 as data, never as transport.
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | [`identifier`] | NHS, CHI and H&C numbers and ODS codes: each parses by its own digit rules or not at all |
+//! | [`instant`] | FHIR dates of any precision as half-open intervals of microseconds |
+//! | [`reference`] | what a `Reference.reference` points at |
+//! | [`outcome`] | OperationOutcome and its issues |
+//! | [`bundle`] | searchset Bundles, written by splicing and read by borrowing |
+//! | [`json`] | text-level helpers that keep every byte that matters |
+//! | [`definitions`] | R4 elements, search parameters and compartments as compact tables |
+//! | [`tree`], [`path`] | a borrowed JSON tree and the search values found in it |
+//! | [`validate`] | one streaming pass: is this text a well-formed R4 resource? |
+//!
+//! **Invariants.** Nothing here knows of tokio, axum or SQL. Nothing here edits a number's text.
+//! Patient identifiers never appear in `Debug` output.
+
+pub mod bundle;
+pub mod identifier;
+pub mod instant;
+pub mod json;
+pub mod outcome;
+pub mod reference;
+
+/// Base of the code systems that are ours alone (`region-status`, `completeness`, `custodian`).
+pub const OWN_SYSTEM: &str = "urn:shared-record:";
+
+/// The FHIR media type of everything we send.
+pub const FHIR_JSON: &str = "application/fhir+json";

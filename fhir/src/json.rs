@@ -1,0 +1,42 @@
+//! JSON at the level of its text: nothing is re-read, no number changes a digit.
+
+/// Appends `text` as a JSON string, quoted and escaped.
+pub fn push_string(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("writing a string into memory cannot fail");
+}
+
+/// Drops the white space outside strings from well-formed JSON text.
+pub fn minify(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for &byte in text {
+        if in_string {
+            out.push(byte);
+            in_string = escaped || byte != b'"';
+            escaped = byte == b'\\' && !escaped;
+        } else if !byte.is_ascii_whitespace() {
+            out.push(byte);
+            in_string = byte == b'"';
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minify_touches_nothing_inside_strings() {
+        let text = "{ \"a\" : [ 1.00 ,\n\t\"b \\\" c\\\\\" , true ] }";
+        let expected = "{\"a\":[1.00,\"b \\\" c\\\\\",true]}";
+        assert_eq!(String::from_utf8_lossy(&minify(text.as_bytes())), expected);
+    }
+
+    #[test]
+    fn strings_are_escaped() {
+        let mut out = Vec::new();
+        push_string(&mut out, "a\"b\n");
+        assert_eq!(out, br#""a\"b\n""#);
+    }
+}
