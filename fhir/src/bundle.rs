@@ -142,7 +142,7 @@ pub struct Bundle<'a> {
     pub entry: Vec<Entry<'a>>,
 }
 
-impl<'a> Bundle<'a> {
+impl Bundle<'_> {
     /// The URL of the link with this relation.
     pub fn link(&self, relation: &str) -> Option<&str> {
         self.link

@@ -33,13 +33,10 @@ impl<'a> Reference<'a> {
         if let Some(contained) = text.strip_prefix('#') {
             return Self::Contained(contained);
         }
-        if let Some((resource_type, query)) = text.split_once('?') {
-            if is_type(resource_type) {
-                return Self::Conditional {
-                    resource_type,
-                    query,
-                };
-            }
+        if let Some((resource_type, query)) = text.split_once('?')
+            && is_type(resource_type)
+        {
+            return Self::Conditional { resource_type, query };
         }
         if has_scheme(text) {
             return Self::Absolute(text);

@@ -1,0 +1,108 @@
+//! Request bodies: FHIR JSON in, bounded in size and in time.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use fhir::outcome::IssueCode;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt;
+
+use crate::refusal::Refusal;
+
+/// Largest single resource, in bytes.
+pub const RESOURCE_BYTES_MAX: usize = 16 << 20;
+/// Largest Bundle, in bytes.
+pub const BUNDLE_BYTES_MAX: usize = 64 << 20;
+/// Largest form of a POST `_search`, in bytes.
+pub const FORM_BYTES_MAX: usize = 64 << 10;
+/// How long a body may take to arrive.
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Reads a JSON body of at most `bytes_max`.
+pub async fn json(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
+    let media = ["application/fhir+json", "application/json", "text/json"];
+    require_media(headers, &media)?;
+    read(body, bytes_max).await
+}
+
+/// Reads the form of a POST `_search`.
+pub async fn form(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+    require_media(headers, &["application/x-www-form-urlencoded"])?;
+    read(body, FORM_BYTES_MAX).await
+}
+
+fn require_media(headers: &HeaderMap, known: &[&str]) -> Result<(), Refusal> {
+    let declared = headers
+        .get(CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
+    let mut parts = declared
+        .split(';')
+        .map(|part| part.trim().to_ascii_lowercase());
+    let media = parts.next().unwrap_or_default();
+    let utf8 = parts.all(|parameter| match parameter.split_once('=') {
+        Some(("charset", charset)) => charset.trim_matches('"') == "utf-8",
+        _ => true,
+    });
+    if utf8 && known.contains(&media.as_str()) {
+        return Ok(());
+    }
+    let text = format!("Send the body as Content-Type {} in UTF-8.", known[0]);
+    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    Err(Refusal::error(status, IssueCode::NotSupported, text))
+}
+
+async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
+    match tokio::time::timeout(BODY_TIME_MAX, collect(body, bytes_max)).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err(Refusal::error(
+            StatusCode::REQUEST_TIMEOUT,
+            IssueCode::Timeout,
+            format!(
+                "The body did not arrive within {} seconds.",
+                BODY_TIME_MAX.as_secs()
+            ),
+        )),
+    }
+}
+
+async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
+    let mut first: Option<Bytes> = None;
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| {
+            Refusal::bad_request(
+                IssueCode::Incomplete,
+                "The body ended before it was complete.",
+            )
+        })?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if first.as_ref().map_or(0, Bytes::len) + rest.len() + data.len() > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        match &first {
+            None => first = Some(data),
+            Some(_) => rest.extend_from_slice(&data),
+        }
+    }
+    let first = first.unwrap_or_default();
+    if rest.is_empty() {
+        return Ok(first);
+    }
+    let mut whole = BytesMut::with_capacity(first.len() + rest.len());
+    whole.extend_from_slice(&first);
+    whole.extend_from_slice(&rest);
+    Ok(whole.freeze())
+}
+
+fn too_large(bytes_max: usize) -> Refusal {
+    Refusal::error(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        IssueCode::TooLong,
+        format!("The body is larger than the {bytes_max} bytes allowed here: send less at a time."),
+    )
+}

@@ -1,0 +1,63 @@
+//! Outbound HTTP: one client a service, with deadlines, size caps and no redirects.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use thiserror::Error;
+
+/// How long a connection may take to open.
+pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Builds the client. Redirects are never followed: only configured endpoints are ever dialled.
+/// Every request made with it sets its own deadline.
+pub fn build() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT_TIME_MAX)
+        .tcp_nodelay(true)
+        .pool_max_idle_per_host(256)
+        .pool_idle_timeout(Duration::from_secs(20))
+        .build()
+}
+
+/// Why a body could not be read.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// It is larger than allowed.
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// Nothing arrived for too long.
+    #[error("the body stalled")]
+    Stalled,
+    /// It ended early or was cut.
+    #[error("the body was cut short")]
+    Cut(#[source] reqwest::Error),
+}
+
+/// Reads a response body of at most `bytes_max`, giving up when nothing arrives for `idle`.
+/// The overall deadline is the caller's.
+pub async fn read_body(
+    mut response: reqwest::Response,
+    bytes_max: usize,
+    idle: Duration,
+) -> Result<Bytes, ReadError> {
+    let declared = response.content_length().unwrap_or_default();
+    if declared > bytes_max as u64 {
+        return Err(ReadError::TooLarge(bytes_max));
+    }
+    let mut body = BytesMut::with_capacity(declared as usize);
+    loop {
+        let chunk = tokio::time::timeout(idle, response.chunk())
+            .await
+            .map_err(|_elapsed| ReadError::Stalled)?
+            .map_err(ReadError::Cut)?;
+        let Some(chunk) = chunk else {
+            return Ok(body.freeze());
+        };
+        if body.len() + chunk.len() > bytes_max {
+            return Err(ReadError::TooLarge(bytes_max));
+        }
+        body.extend_from_slice(&chunk);
+    }
+}
