@@ -16,11 +16,15 @@
 //! Patient identifiers never appear in `Debug` output.
 
 pub mod bundle;
+pub mod definitions;
 pub mod identifier;
 pub mod instant;
 pub mod json;
 pub mod outcome;
+pub mod path;
 pub mod reference;
+pub mod tree;
+pub mod validate;
 
 /// Base of the code systems that are ours alone (`region-status`, `completeness`, `custodian`).
 pub const OWN_SYSTEM: &str = "urn:shared-record:";

@@ -1,0 +1,80 @@
+//! FHIR R4 4.0.1 as tables, read once: what may stand where, what can be searched, and whose compartment it is in.
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | [`resource_type`] | [`ResourceType`]: the 146 names, as a number |
+//! | [`elements`] | [`Type`] and [`Element`]: every JSON member of every type |
+//! | [`search`] | [`SearchParameter`]: where in the JSON its values are |
+//! | [`compartments`] | [`Compartment`]: which parameters lead into it |
+//!
+//! The tables beside this file are written by `cargo run -p fhir --example derive -- FOLDER`
+//! from HL7's own definitions; nothing here is written by hand.
+
+pub mod compartments;
+pub mod elements;
+pub mod resource_type;
+pub mod search;
+
+use std::sync::LazyLock;
+
+pub use compartments::Compartment;
+pub use elements::{DataType, Element, Primitive, Type};
+pub use resource_type::{ResourceType, TypeSet, UnknownResourceType};
+pub use search::{Component, Leaf, ParameterKind, SearchParameter, Step, Term};
+
+/// Everything the tables say.
+struct Definitions {
+    elements: elements::Elements,
+    parameters: search::Parameters,
+    compartments: compartments::Compartments,
+}
+
+static DEFINITIONS: LazyLock<Definitions> = LazyLock::new(|| Definitions {
+    elements: elements::Elements::read(include_str!("elements.tsv")),
+    parameters: search::Parameters::read(include_str!("search-parameters.tsv")),
+    compartments: compartments::Compartments::read(include_str!("compartments.tsv")),
+});
+
+/// Reads the tables now rather than at first use, so that no request waits for it.
+pub fn load() {
+    LazyLock::force(&DEFINITIONS);
+}
+
+impl ResourceType {
+    /// The members a resource of this type may have.
+    pub fn definition(self) -> &'static Type {
+        DEFINITIONS.elements.resource(self)
+    }
+
+    /// All search parameters of the type, the common ones included, in order of their codes.
+    pub fn search_parameters(self) -> &'static [SearchParameter] {
+        DEFINITIONS.parameters.of(self)
+    }
+
+    /// The search parameter of that code.
+    pub fn search_parameter(self, code: &str) -> Option<&'static SearchParameter> {
+        let parameters = self.search_parameters();
+        let found = parameters.binary_search_by(|p| p.code.cmp(code)).ok()?;
+        Some(&parameters[found])
+    }
+
+    /// The search parameters that put a resource of this type into a compartment; none if it is never in one.
+    ///
+    /// A Patient is also in its own compartment, though no parameter says so.
+    pub fn compartment(self, compartment: Compartment) -> &'static [&'static str] {
+        DEFINITIONS.compartments.of(compartment, self)
+    }
+
+    /// [`ResourceType::compartment`] of the Patient.
+    pub fn patient_compartment(self) -> &'static [&'static str] {
+        self.compartment(Compartment::Patient)
+    }
+}
+
+/// The lines of a table that are not comments.
+fn lines(table: &'static str) -> impl Iterator<Item = &'static str> {
+    table.lines().filter(|line| !line.starts_with('#'))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,269 @@
+//! Search parameters, compiled to JSON members. <https://hl7.org/fhir/R4/searchparameter-registry.html>
+
+use super::{ResourceType, TypeSet, lines};
+
+/// The kinds of parameter. <https://hl7.org/fhir/R4/search.html#ptypes>
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is the search parameter type of that name")]
+pub enum ParameterKind {
+    Number,
+    Date,
+    String,
+    Token,
+    Reference,
+    Composite,
+    Quantity,
+    Uri,
+    Special,
+}
+
+impl ParameterKind {
+    const ALL: [(&'static str, Self); 9] = [
+        ("number", Self::Number),
+        ("date", Self::Date),
+        ("string", Self::String),
+        ("token", Self::Token),
+        ("reference", Self::Reference),
+        ("composite", Self::Composite),
+        ("quantity", Self::Quantity),
+        ("uri", Self::Uri),
+        ("special", Self::Special),
+    ];
+
+    /// The kind's code in the specification.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL[self as usize].0
+    }
+
+    fn named(name: &str) -> Self {
+        let found = Self::ALL.iter().find(|(n, _)| *n == name);
+        found.expect("the table names the nine kinds").1
+    }
+}
+
+/// A search parameter of one resource type.
+#[derive(Debug, Clone)]
+pub struct SearchParameter {
+    /// The name by which it is searched.
+    pub code: &'static str,
+    /// How its values are compared.
+    pub kind: ParameterKind,
+    /// What a reference may refer to; empty for other kinds.
+    pub targets: Vec<ResourceType>,
+    /// Where its values are; for a composite, the elements that its components start from.
+    pub terms: Vec<Term>,
+    /// The parts of a composite, in order; empty for other kinds.
+    pub components: Vec<Component>,
+}
+
+/// One part of a composite parameter.
+#[derive(Debug, Clone)]
+pub struct Component {
+    /// The code of the parameter that it stands for.
+    pub code: &'static str,
+    /// How its values are compared.
+    pub kind: ParameterKind,
+    /// Where its values are, from the composite's element.
+    pub terms: Vec<Term>,
+}
+
+/// One path of a union.
+#[derive(Debug, Clone)]
+pub struct Term {
+    /// How to get there.
+    pub steps: Vec<Step>,
+    /// What is found there, and how it is read.
+    pub leaf: Leaf,
+    /// Only references to this type count.
+    pub target: Option<ResourceType>,
+    /// The code system that a code belongs to by its binding.
+    pub system: Option<&'static str>,
+    /// Starts at the resource even within a composite's element.
+    pub from_resource: bool,
+}
+
+/// One step of a path. Arrays are walked into without saying so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The member of that name.
+    Member(&'static str),
+    /// Only objects whose member has that value.
+    Where {
+        /// The member.
+        member: &'static str,
+        /// Its value.
+        value: &'static str,
+    },
+    /// Only the first item.
+    First,
+}
+
+/// How a value is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the data type of that name, unless it says otherwise")]
+pub enum Leaf {
+    Address,
+    CodeableConcept,
+    Coding,
+    ContactPoint,
+    HumanName,
+    Identifier,
+    Instant,
+    Money,
+    Period,
+    Quantity,
+    Range,
+    Reference,
+    Timing,
+    /// `date` and `dateTime`.
+    Date,
+    /// All numeric types.
+    Number,
+    /// A `canonical` or `uri` that a reference parameter searches.
+    Canonical,
+    /// A `uri` and its kin that a uri parameter searches.
+    Uri,
+    /// `code`, `id`, `boolean`, `string` or `uri` as a token.
+    Code,
+    /// `string` and `markdown` as text.
+    Text,
+    /// `Location.position`.
+    Position,
+    /// A resource inside this one.
+    Resource,
+    /// Whether one of the members named by the last steps is present and not `false`.
+    Truth,
+    /// A composite's element: read by its components.
+    Context,
+}
+
+impl Leaf {
+    fn read(kind: ParameterKind, data_type: &str) -> Self {
+        match (data_type, kind) {
+            ("Address", _) => Self::Address,
+            ("CodeableConcept", _) => Self::CodeableConcept,
+            ("Coding", _) => Self::Coding,
+            ("ContactPoint", _) => Self::ContactPoint,
+            ("HumanName", _) => Self::HumanName,
+            ("Identifier", _) => Self::Identifier,
+            ("instant", _) => Self::Instant,
+            ("Money", _) => Self::Money,
+            ("Period", _) => Self::Period,
+            ("Quantity" | "Age" | "Count" | "Distance" | "Duration", _) => Self::Quantity,
+            ("Range", _) => Self::Range,
+            ("Reference", _) => Self::Reference,
+            ("Timing", _) => Self::Timing,
+            ("date" | "dateTime", _) => Self::Date,
+            ("integer" | "decimal" | "positiveInt" | "unsignedInt", _) => Self::Number,
+            ("Location.position", _) => Self::Position,
+            ("Resource", _) => Self::Resource,
+            ("truth", _) => Self::Truth,
+            ("canonical" | "uri", ParameterKind::Reference) => Self::Canonical,
+            (_, ParameterKind::Uri) => Self::Uri,
+            (_, ParameterKind::String) => Self::Text,
+            ("code" | "id" | "boolean" | "string" | "uri", ParameterKind::Token) => Self::Code,
+            _ => panic!("the table has a data type that {kind:?} cannot search: {data_type}"),
+        }
+    }
+}
+
+impl Term {
+    /// One term of the table: see the head of `search-parameters.tsv`.
+    fn read(kind: ParameterKind, text: &'static str) -> Self {
+        let from_resource = text.starts_with('/');
+        let text = text.trim_start_matches('/');
+        let (path, leaf) = text.split_once(':').unwrap_or((text, ""));
+        let (leaf, system) = match leaf.split_once('@') {
+            Some((leaf, system)) => (leaf, Some(system)),
+            None => (leaf, None),
+        };
+        let (leaf, target) = match leaf.strip_suffix(']').and_then(|l| l.split_once('[')) {
+            Some((leaf, target)) => (leaf, Some(target)),
+            None => (leaf, None),
+        };
+        let leaf = match kind {
+            ParameterKind::Composite => Leaf::Context,
+            _ => Leaf::read(kind, leaf),
+        };
+        Self {
+            steps: steps(path),
+            leaf,
+            target: target.map(|t| t.parse().expect("the table names resource types")),
+            system,
+            from_resource,
+        }
+    }
+
+    fn union(kind: ParameterKind, text: &'static str) -> Vec<Self> {
+        text.split('|').map(|term| Self::read(kind, term)).collect()
+    }
+}
+
+fn steps(path: &'static str) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for step in path.split(['.', '+']).filter(|step| !step.is_empty()) {
+        let Some((name, filter)) = step.strip_suffix(']').and_then(|s| s.split_once('[')) else {
+            steps.push(Step::Member(step));
+            continue;
+        };
+        steps.push(Step::Member(name));
+        steps.push(match filter.split_once('=') {
+            Some((member, value)) => Step::Where { member, value },
+            None => Step::First,
+        });
+    }
+    steps
+}
+
+/// `search-parameters.tsv`: parameters by resource type, in order of their codes.
+pub(super) struct Parameters(Vec<Vec<SearchParameter>>);
+
+impl Parameters {
+    pub(super) fn read(table: &'static str) -> Self {
+        let mut common = Vec::new();
+        let mut of_type = vec![Vec::new(); ResourceType::all().len()];
+        for line in lines(table) {
+            let (base, parameter) = parameter(line);
+            match base.parse::<ResourceType>() {
+                Ok(base) => of_type[base.index()].push(parameter),
+                Err(_) => common.push(parameter),
+            }
+        }
+        for parameters in &mut of_type {
+            parameters.extend(common.iter().cloned());
+            parameters.sort_by_key(|p| p.code);
+        }
+        Self(of_type)
+    }
+
+    pub(super) fn of(&self, resource_type: ResourceType) -> &[SearchParameter] {
+        &self.0[resource_type.index()]
+    }
+}
+
+fn parameter(line: &'static str) -> (&'static str, SearchParameter) {
+    let mut columns = line.split('\t');
+    let mut column = || columns.next().expect("a line has five columns");
+    let (base, code, kind) = (column(), column(), column());
+    let (targets, terms) = (column(), column());
+    let kind = ParameterKind::named(kind);
+    let targets = match targets {
+        "*" => ResourceType::all().collect(),
+        _ => TypeSet::listed(targets).iter().collect(),
+    };
+    let parameter = SearchParameter {
+        code,
+        kind,
+        targets,
+        terms: Term::union(kind, terms),
+        components: columns.map(component).collect(),
+    };
+    (base, parameter)
+}
+
+fn component(column: &'static str) -> Component {
+    let mut words = column.splitn(3, ' ');
+    let mut word = || words.next().expect("a component has three words");
+    let (code, kind, terms) = (word(), ParameterKind::named(word()), word());
+    Component { code, kind, terms: Term::union(kind, terms) }
+}

@@ -1,0 +1,44 @@
+//! Is this text a well-formed R4 resource? One streaming pass over the JSON, by the element tables.
+//!
+//! | room | what it knows |
+//! |---|---|
+//! | `object` | which members an object may have, must have, and may have once |
+//! | `value` | whether a value is of the kind that its element asks for |
+//! | `primitive` | the formats of the primitive types |
+//! | `narrative` | which XHTML a Narrative may hold |
+//! | `pairing` | arrays of primitives beside arrays of their extensions |
+//! | `locate` | where in the text a string or a resource's type is |
+//! | `survey` | what came of it: [`Survey`], or [`Malformed`] |
+//!
+//! Checked: names, cardinality, JSON kinds, formats, types of relative references, duplicate members, nulls, empty
+//! values, nesting. Not checked: bindings, profiles, invariants but the few that are named here, and
+//! whether what is referred to exists.
+
+mod locate;
+mod narrative;
+mod object;
+mod pairing;
+mod primitive;
+mod survey;
+mod value;
+mod walk;
+
+pub use survey::{Found, FoundKind, Malformed, Survey, ValidationIssue};
+
+/// JSON may be nested this deep.
+pub const DEPTH_MAX: usize = 64;
+/// Issues are listed up to this number; the rest are counted.
+pub const ISSUES_MAX: usize = 50;
+
+/// Reads a resource's JSON text and says everything that is wrong with it.
+///
+/// `Err` means that nothing can be said: the text is not one JSON object, or is nested too deep.
+pub fn validate(text: &[u8]) -> Result<Survey<'_>, Malformed> {
+    let text = std::str::from_utf8(text).map_err(|e| Malformed::not_utf8(text, &e))?;
+    let mut walk = walk::Walk::new(text);
+    let resource_type = walk.resource(text, walk::Place::Top)?;
+    Ok(walk.finish(resource_type))
+}
+
+#[cfg(test)]
+mod tests;
