@@ -1,1 +1,189 @@
-//! placeholder
+//! The hub: one region's persisted single and only record, as a FHIR R4 server.
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | [`routes`] | URL -> interaction |
+//! | [`address`] | the type, id and version that a URL names |
+//! | [`interaction`] | one file per FHIR interaction |
+//! | [`search`] | a query string in, a searchset out |
+//! | [`store`] | versions, index, writer, on SQLite and PostgreSQL |
+//! | [`registration`] | outbox -> record locator |
+//! | [`error`] | the one table from error to status |
+//! | [`health`] | readiness and metrics |
+//! | [`config`] | what can be configured |
+//!
+//! **Invariants.** A resource is served as the text that was stored. A write that was acknowledged
+//! is on the disk. Nothing is stored of a request that was refused. Every interaction leaves an
+//! audit entry before its answer leaves. The locator never slows a write.
+
+pub mod address;
+pub mod config;
+pub mod error;
+pub mod health;
+pub mod interaction;
+pub mod registration;
+pub mod routes;
+pub mod search;
+pub mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use bytes::Bytes;
+use fhir::outcome::IssueCode;
+use http::{HeaderMap, StatusCode};
+use service::answer::Answer;
+use service::caller::Caller;
+use service::clock::Clock;
+use service::journal::{InStore, Journal};
+use service::program::ProgramError;
+use service::refusal::Refusal;
+use service::serve::{Shutdown, serve};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+use config::HubConfig;
+use error::HubError;
+use interaction::preconditions::wants_representation;
+use registration::locator::Locator;
+use search::cursor::Seal;
+use store::write::{Action, AuditEntry, Batch, Write, Written};
+use store::{Store, StoreError, sqlite_path};
+
+/// An open hub.
+#[derive(Debug)]
+pub struct Hub {
+    /// How it was configured.
+    pub config: HubConfig,
+    /// The record.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// The audit journal.
+    pub journal: Journal,
+    /// Seals page links.
+    pub seal: Seal,
+    /// The CapabilityStatement.
+    pub metadata: Bytes,
+    wake: Arc<Notify>,
+}
+
+impl Hub {
+    /// Opens the record and the journal that the configuration names.
+    pub async fn open(config: HubConfig, clock: Clock) -> Result<Arc<Self>, ProgramError> {
+        config.check()?;
+        fhir::definitions::load();
+        let failed = |error: StoreError| ProgramError::failed("opening the record", error);
+        let store = Store::open(&config.store.url, clock.clone()).await.map_err(failed)?;
+        let journal = config.audit.journal.clone().unwrap_or_else(|| {
+            let file = sqlite_path(&config.store.url);
+            Journal::default_path(file.as_deref(), "hub", config.region.ods.as_str())
+        });
+        let journal = Journal::open(&journal, clock.clone())
+            .map_err(|error| ProgramError::failed("opening the audit journal", error))?;
+        let seal = Seal::new(store.secret().await.map_err(failed)?);
+        let metadata = interaction::capabilities::statement(&config).into();
+        let wake = Arc::new(Notify::new());
+        Ok(Arc::new(Self { config, store, clock, journal, seal, metadata, wake }))
+    }
+
+    /// Everything the hub answers.
+    pub fn router(self: &Arc<Self>) -> Router {
+        routes::router(self.clone())
+    }
+
+    /// Serves until `shutdown`, then drains, and closes the record.
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        admin: Option<TcpListener>,
+        shutdown: Shutdown,
+    ) -> Result<(), ProgramError> {
+        let drain = Duration::from_millis(self.config.server.drain_ms);
+        let sender = tokio::spawn(self.clone().register(self.locator()?, shutdown.clone()));
+        if let Some(admin) = admin {
+            let router = service::admin::router(self.clone());
+            tokio::spawn(serve(admin, router, shutdown.clone(), Duration::ZERO));
+        }
+        serve(listener, self.router(), shutdown, drain).await;
+        // The sender ends by itself; what it had not settled is tried again at the next start.
+        let _ = sender.await;
+        self.store.close().await;
+        Ok(())
+    }
+
+    /// Our FHIR base, without a trailing slash.
+    pub fn base(&self) -> &str {
+        self.config.server.base()
+    }
+
+    fn locator(&self) -> Result<Option<Locator>, ProgramError> {
+        let Some(locator) = &self.config.locator else { return Ok(None) };
+        let client = service::client::build()
+            .map_err(|error| ProgramError::failed("building the HTTP client", error))?;
+        let ods = self.config.region.ods.clone();
+        Ok(Some(Locator::new(client, &locator.url, ods, self.base())))
+    }
+
+    async fn register(self: Arc<Self>, locator: Option<Locator>, shutdown: Shutdown) {
+        let Some(locator) = locator else { return };
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        registration::sender::run(store, locator, clock, &self.wake, shutdown).await;
+    }
+
+    /// The version an update must name, if the record demands one.
+    fn required(&self, if_match: Option<i64>) -> Result<Option<i64>, Refusal> {
+        if if_match.is_none() && self.config.record.require_if_match {
+            let text = "Updates here must name the version they replace: send If-Match.";
+            let status = StatusCode::PRECONDITION_REQUIRED;
+            return Err(Refusal::error(status, IssueCode::Required, text));
+        }
+        Ok(if_match)
+    }
+
+    /// Writes a batch in the caller's name.
+    async fn write(
+        &self,
+        caller: &Caller,
+        interaction: &'static str,
+        writes: Vec<Write>,
+    ) -> Result<Vec<Written>, HubError> {
+        let audit = AuditEntry {
+            request: caller.correlation.request_id().to_owned(),
+            organisation: caller.organisation.as_str().to_owned(),
+            interaction,
+            entity: Vec::with_capacity(writes.len()),
+        };
+        let written = self.store.write(Batch { writes, audit }).await?;
+        self.wake.notify_one();
+        Ok(written)
+    }
+
+    /// Writes one resource and answers with it. `done` is the status unless it was created.
+    async fn write_one(
+        &self,
+        caller: &Caller,
+        interaction: &'static str,
+        write: Write,
+        headers: &HeaderMap,
+        done: StatusCode,
+    ) -> Result<Answer, HubError> {
+        let deletes = matches!(write.action, Action::Delete);
+        let own = format!("{}/{}/{}", self.base(), write.resource_type, write.id);
+        let written = self.write(caller, interaction, vec![write]).await?;
+        let Some(Written { version: Some(version), created }) = written.into_iter().next() else {
+            return Ok(Answer::empty(StatusCode::NO_CONTENT).noting(InStore));
+        };
+        let status = if created && !deletes { StatusCode::CREATED } else { done };
+        let answer = match version.body {
+            Some(body) if wants_representation(headers) => Answer::resource(status, body),
+            _ => Answer::empty(status),
+        };
+        let answer = answer.versioned(version.version, version.updated).noting(InStore);
+        Ok(match deletes {
+            true => answer,
+            false => answer.located(&format!("{own}/_history/{}", version.version)),
+        })
+    }
+}

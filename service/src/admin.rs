@@ -1,6 +1,7 @@
 //! Health: `/live` and `/ready` for everyone, detail and metrics on the admin listener alone.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
@@ -19,7 +20,7 @@ pub struct Check {
 }
 
 /// A service that can say how it is.
-pub trait Health: Clone + Send + Sync + 'static {
+pub trait Health: Send + Sync + 'static {
     /// What must hold for the service to be ready. Other services being down is not among it.
     fn checks(&self) -> impl Future<Output = Vec<Check>> + Send;
 
@@ -27,8 +28,18 @@ pub trait Health: Clone + Send + Sync + 'static {
     fn metrics(&self) -> impl Future<Output = String> + Send;
 }
 
+impl<H: Health> Health for Arc<H> {
+    async fn checks(&self) -> Vec<Check> {
+        H::checks(self).await
+    }
+
+    async fn metrics(&self) -> String {
+        H::metrics(self).await
+    }
+}
+
 /// `/live` and `/ready`, without detail.
-pub fn probes<H: Health>(health: H) -> Router {
+pub fn probes<H: Health + Clone>(health: H) -> Router {
     Router::new()
         .route("/live", get(async || StatusCode::OK))
         .route(
@@ -39,7 +50,7 @@ pub fn probes<H: Health>(health: H) -> Router {
 }
 
 /// The admin listener's routes: `/live`, `/ready` with detail, `/metrics`.
-pub fn router<H: Health>(health: H) -> Router {
+pub fn router<H: Health + Clone>(health: H) -> Router {
     Router::new()
         .route("/live", get(async || StatusCode::OK))
         .route(
@@ -50,7 +61,7 @@ pub fn router<H: Health>(health: H) -> Router {
         .with_state(health)
 }
 
-async fn metrics<H: Health>(State(health): State<H>) -> Response {
+async fn metrics<H: Health + Clone>(State(health): State<H>) -> Response {
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4")],
         health.metrics().await,

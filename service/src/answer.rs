@@ -45,6 +45,13 @@ impl Answer {
         self.with(LOCATION, header(url))
     }
 
+    /// Leaves a note for the layers around the handler.
+    #[must_use]
+    pub fn noting<T: Clone + Send + Sync + 'static>(mut self, note: T) -> Self {
+        self.response.extensions_mut().insert(note);
+        self
+    }
+
     /// Adds or replaces a header.
     #[must_use]
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {

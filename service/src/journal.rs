@@ -44,6 +44,11 @@ struct Inner {
 #[derive(Debug, Clone)]
 pub struct Detail(pub String);
 
+/// Put into a response's extensions by a handler whose store has audited the interaction in its
+/// own transaction: no second line is written.
+#[derive(Debug, Clone, Copy)]
+pub struct InStore;
+
 #[derive(Serialize)]
 struct Line<'a> {
     recorded: &'a str,
@@ -130,6 +135,9 @@ pub async fn record(
         .map(ToString::to_string)
         .unwrap_or_default();
     let response = next.run(request).await;
+    if response.extensions().get::<InStore>().is_some() {
+        return response;
+    }
     let recorded = format_instant(journal.inner.clock.now_micros());
     let line = Line {
         recorded: &recorded,

@@ -13,6 +13,8 @@ pub struct Refusal {
     pub status: StatusCode,
     /// Why, for people and programs.
     pub outcome: OperationOutcome,
+    /// The Bundle entry at fault, for a transaction to name.
+    pub entry: Option<usize>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -22,6 +24,7 @@ impl Refusal {
         Self {
             status,
             outcome: issue.into(),
+            entry: None,
             headers: Vec::new(),
         }
     }
@@ -34,6 +37,11 @@ impl Refusal {
     /// 400 with one error.
     pub fn bad_request(code: IssueCode, diagnostics: impl Into<String>) -> Self {
         Self::error(StatusCode::BAD_REQUEST, code, diagnostics)
+    }
+
+    /// 400 with an issue that names what is at fault.
+    pub fn bad_request_issue(issue: Issue) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, issue)
     }
 
     /// 404 for a URL that no route serves.

@@ -1,0 +1,131 @@
+//! What can be configured. Every key is in `config/hub.toml`, with its default.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use service::config::{Admin, ConfigError, Region, Security, SecurityMode, Server};
+
+/// The prefix of environment variables that override keys.
+pub const PREFIX: &str = "HUB__";
+
+/// `hub.toml`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HubConfig {
+    /// Where the hub listens and what it is called.
+    pub server: Server,
+    /// The admin listener.
+    pub admin: Admin,
+    /// The region whose record this is.
+    pub region: Region,
+    /// Who is let in.
+    pub security: Security,
+    /// Where the record is kept.
+    pub store: StoreConfig,
+    /// The record locator; without one nothing is registered.
+    pub locator: Option<LocatorConfig>,
+    /// Rules of the record.
+    #[serde(default)]
+    pub record: RecordConfig,
+    /// The audit journal.
+    #[serde(default)]
+    pub audit: AuditConfig,
+}
+
+/// `[store]`
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// `sqlite://PATH` or `postgres://…`
+    #[serde(serialize_with = "redacted")]
+    pub url: String,
+}
+
+impl std::fmt::Debug for StoreConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoreConfig").field("url", &redact(&self.url)).finish()
+    }
+}
+
+/// `[locator]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocatorConfig {
+    /// The part of its URLs before `/producer` and `/consumer`.
+    pub url: String,
+}
+
+/// `[record]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RecordConfig {
+    /// Whether an update must name the version it replaces.
+    pub require_if_match: bool,
+    /// Whether a PUT may create a resource under an id of the client's choice; by default in open
+    /// mode only.
+    pub client_ids: Option<bool>,
+}
+
+/// `[audit]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditConfig {
+    /// The journal's file; by default beside the SQLite file, else in the state directory.
+    pub journal: Option<PathBuf>,
+}
+
+impl HubConfig {
+    /// Checks what types cannot.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.server.check("/FHIR/R4")?;
+        self.security.check(self.server.listen)?;
+        let known = ["sqlite://", "postgres://", "postgresql://"];
+        if !known.iter().any(|scheme| self.store.url.starts_with(scheme)) {
+            let text = "store.url must begin with sqlite:// or postgres://";
+            return Err(ConfigError::Refused(text.into()));
+        }
+        Ok(())
+    }
+
+    /// Whether a PUT may create.
+    pub fn client_ids(&self) -> bool {
+        self.record.client_ids.unwrap_or(self.security.mode == SecurityMode::Open)
+    }
+}
+
+/// A database URL without its password.
+fn redact(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    match rest.rsplit_once('@') {
+        Some((user, host)) => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}:***@{host}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+fn redacted<S: serde::Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&redact(url))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_file_is_a_configuration() {
+        let config: HubConfig =
+            service::config::parse(include_str!("../../config/hub.toml"), "HUB_TEST_NONE__").unwrap();
+        config.check().unwrap();
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let url = "postgres://hub:secret@db/record";
+        assert_eq!(redact(url), "postgres://hub:***@db/record");
+        assert!(!format!("{:?}", StoreConfig { url: url.into() }).contains("secret"));
+        assert_eq!(redact("sqlite://a.db"), "sqlite://a.db");
+    }
+}

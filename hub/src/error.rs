@@ -1,0 +1,141 @@
+//! Why the hub refuses, and what the caller is told. One table:
+//!
+//! | error | status | issue code |
+//! |---|---|---|
+//! | not found | 404 | not-found |
+//! | deleted | 410 | deleted |
+//! | version mismatch | 412 | conflict |
+//! | id taken | 409 | conflict |
+//! | client ids off | 405 | business-rule |
+//! | duplicate identifier | 409 | duplicate |
+//! | overloaded | 503 + Retry-After | throttled |
+//! | store full | 507 | no-store |
+//! | store unavailable | 503 + Retry-After | transient |
+//! | store failed | 500 | exception |
+//! | refused | as the refusal says | as the refusal says |
+
+use axum::response::{IntoResponse, Response};
+use fhir::definitions::ResourceType;
+use fhir::outcome::IssueCode;
+use http::StatusCode;
+use service::refusal::Refusal;
+use thiserror::Error;
+
+use crate::store::StoreError;
+use crate::store::write::Conflict;
+
+/// Why an interaction did not succeed.
+#[derive(Debug, Error)]
+pub enum HubError {
+    /// No such resource or version.
+    #[error("not found")]
+    NotFound {
+        /// The type asked for.
+        resource_type: ResourceType,
+    },
+    /// The resource, or this version of it, is a deletion.
+    #[error("deleted")]
+    Deleted {
+        /// The type asked for.
+        resource_type: ResourceType,
+    },
+    /// The request itself is at fault.
+    #[error("refused")]
+    Refused(Box<Refusal>),
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<Refusal> for HubError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+}
+
+impl From<HubError> for Refusal {
+    fn from(error: HubError) -> Self {
+        match error {
+            HubError::NotFound { resource_type } => {
+                let text = format!("There is no such {resource_type} in this record.");
+                Self::error(StatusCode::NOT_FOUND, IssueCode::NotFound, text)
+            }
+            HubError::Deleted { resource_type } => {
+                let text = format!("This {resource_type} was deleted; its history remains.");
+                Self::error(StatusCode::GONE, IssueCode::Deleted, text)
+            }
+            HubError::Refused(refusal) => *refusal,
+            HubError::Store(error) => store(error),
+        }
+    }
+}
+
+fn store(error: StoreError) -> Refusal {
+    match error {
+        StoreError::Conflict { entry, conflict } => conflicting(entry, conflict),
+        StoreError::Overloaded => Refusal::error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            IssueCode::Throttled,
+            "More writes are waiting than can be accepted. Nothing was stored; try again shortly.",
+        )
+        .retry_after_s(1),
+        StoreError::Full => {
+            tracing::error!("the store has no space left");
+            let text = "The record has no space left. Nothing was stored; reading still works.";
+            Refusal::error(StatusCode::INSUFFICIENT_STORAGE, IssueCode::NoStore, text)
+        }
+        StoreError::Unavailable(cause) => {
+            tracing::error!(cause, "the store is unavailable");
+            Refusal::error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                IssueCode::Transient,
+                "The record cannot be reached at the moment. If this was a write, its outcome is \
+                 not known: read before you repeat it.",
+            )
+            .retry_after_s(5)
+        }
+        StoreError::Failed(cause) => Refusal::internal(&cause),
+    }
+}
+
+fn conflicting(entry: usize, conflict: Conflict) -> Refusal {
+    let (status, code, text) = match conflict {
+        Conflict::VersionMismatch { current } => {
+            let text = match current {
+                Some(version) => format!(
+                    "If-Match names another version than the current one, which is {version}: \
+                     read it, apply your change to it and send that."
+                ),
+                None => "If-Match names a version, but there is no current one.".into(),
+            };
+            (StatusCode::PRECONDITION_FAILED, IssueCode::Conflict, text)
+        }
+        Conflict::IdTaken => {
+            (StatusCode::CONFLICT, IssueCode::Conflict, "The id is already in use.".into())
+        }
+        Conflict::NotFound => (
+            StatusCode::METHOD_NOT_ALLOWED,
+            IssueCode::BusinessRule,
+            "There is no resource with this id to update, and ids are chosen by the server here: \
+             create it with POST."
+                .into(),
+        ),
+        Conflict::DuplicateIdentifier { holder } => (
+            StatusCode::CONFLICT,
+            IssueCode::Duplicate,
+            format!(
+                "A national identifier in this Patient already belongs to Patient/{holder}, and \
+                 each patient is in the record once: update that Patient instead."
+            ),
+        ),
+    };
+    let mut refusal = Refusal::error(status, code, text);
+    refusal.entry = Some(entry);
+    refusal
+}
+
+impl IntoResponse for HubError {
+    fn into_response(self) -> Response {
+        Refusal::from(self).into_response()
+    }
+}

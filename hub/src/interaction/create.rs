@@ -1,0 +1,38 @@
+//! create: `POST [base]/[type]`. <https://hl7.org/fhir/R4/http.html#create>
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use http::{HeaderMap, StatusCode};
+use service::answer::Answer;
+use service::body::{RESOURCE_BYTES_MAX, json};
+use service::caller::Caller;
+use uuid::Uuid;
+
+use super::content::{prepare, survey};
+use super::links::refuse_unresolved;
+use super::preconditions::refuse_conditional;
+use crate::error::HubError;
+use crate::store::write::{Action, Write};
+use crate::Hub;
+use crate::address::Kind;
+
+/// Stores a new resource under an id of our choice; an id in the body is ignored.
+pub async fn create(
+    State(hub): State<Arc<Hub>>,
+    caller: Caller,
+    Kind(resource_type): Kind,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Answer, HubError> {
+    refuse_conditional(&headers)?;
+    let text = json(&headers, body, RESOURCE_BYTES_MAX).await?;
+    let survey = survey(&text, resource_type)?;
+    refuse_unresolved(&text, &survey.references)?;
+    let id = Uuid::now_v7().to_string();
+    let content = prepare(&text, resource_type, &id, resource_type.as_str(), hub.store.terms())?;
+    let action = Action::Create(content);
+    let write = Write { resource_type, id, action, if_match: None };
+    hub.write_one(&caller, "create", write, &headers, StatusCode::CREATED).await
+}

@@ -1,0 +1,132 @@
+//! Links within a transaction: `urn:uuid:` of an entry becomes `Type/id` wherever a link may stand:
+//! references, uri values, narrative. Nothing else in the text is touched.
+//! <https://hl7.org/fhir/R4/http.html#trules>
+
+use std::collections::HashMap;
+
+use fhir::outcome::{Issue, IssueCode};
+use fhir::reference::Reference;
+use fhir::validate::{Found, FoundKind};
+use http::StatusCode;
+use service::refusal::Refusal;
+
+/// What each entry's fullUrl becomes: `urn:uuid:…` -> `Type/id`.
+pub type Links = HashMap<String, String>;
+
+/// Rewrites one resource, `text[range]`, by the links found in the whole text.
+pub fn rewrite(
+    text: &[u8],
+    range: std::ops::Range<usize>,
+    found: &[Found],
+    links: &Links,
+    at: &str,
+) -> Result<Vec<u8>, Refusal> {
+    let first = found.partition_point(|span| span.start < range.start);
+    let last = found.partition_point(|span| span.start < range.end);
+    let mut out = Vec::with_capacity(range.len());
+    let mut copied = range.start;
+    for span in &found[first..last] {
+        let value = String::from_utf8_lossy(&text[span.start..span.end]);
+        let replacement = match span.kind {
+            FoundKind::Narrative => Some(narrative(&value, links)),
+            FoundKind::Uri => links.get(value.as_ref()).cloned(),
+            FoundKind::Reference => match links.get(value.as_ref()) {
+                Some(link) => Some(link.clone()),
+                None => {
+                    resolvable(&value, at)?;
+                    None
+                }
+            },
+        };
+        if let Some(replacement) = replacement {
+            out.extend_from_slice(&text[copied..span.start]);
+            out.extend_from_slice(replacement.as_bytes());
+            copied = span.end;
+        }
+    }
+    out.extend_from_slice(&text[copied..range.end]);
+    Ok(out)
+}
+
+/// Refuses references that only a transaction could resolve.
+pub fn refuse_unresolved(text: &[u8], found: &[Found]) -> Result<(), Refusal> {
+    let references = found.iter().filter(|span| span.kind == FoundKind::Reference);
+    for span in references {
+        let value = String::from_utf8_lossy(&text[span.start..span.end]);
+        if matches!(Reference::parse(&value), Reference::Conditional { .. }) {
+            return Err(unresolved("a conditional reference", "reference"));
+        }
+    }
+    Ok(())
+}
+
+fn resolvable(value: &str, at: &str) -> Result<(), Refusal> {
+    match Reference::parse(value) {
+        Reference::Conditional { .. } => Err(unresolved("a conditional reference", at)),
+        Reference::Absolute(url) if url.starts_with("urn:uuid:") => {
+            Err(unresolved("a urn:uuid that is the fullUrl of no entry with a resource", at))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unresolved(what: &str, at: &str) -> Refusal {
+    let text = format!(
+        "A reference here is {what}, which cannot be resolved: refer to the resource by its \
+         type and id, or send it in the same transaction."
+    );
+    let issue = Issue::error(IssueCode::NotFound, text).at(at);
+    Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, issue)
+}
+
+/// Replaces each known urn in a narrative's text.
+fn narrative(text: &str, links: &Links) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("urn:") {
+        let (before, urn) = rest.split_at(at);
+        let end = urn.find(|c: char| !c.is_ascii_alphanumeric() && !":-.".contains(c));
+        let (urn, after) = urn.split_at(end.unwrap_or(urn.len()));
+        out.push_str(before);
+        out.push_str(links.get(urn).map_or(urn, String::as_str));
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use fhir::validate::validate;
+
+    const URN: &str = "urn:uuid:6b1f3b2c-0000-4000-8000-000000000001";
+
+    fn rewritten(text: &str) -> Result<String, Refusal> {
+        let links = Links::from([(URN.to_owned(), "Patient/1".to_owned())]);
+        let found = validate(text.as_bytes()).unwrap().references;
+        let out = rewrite(text.as_bytes(), 0..text.len(), &found, &links, "here")?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn links_are_rewritten_and_plain_strings_are_not() {
+        let text = format!(
+            r#"{{"resourceType":"Observation","text":{{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\"><a href=\"{URN}\">p</a></div>"}},"identifier":[{{"system":"urn:ietf:rfc:3986","value":"{URN}"}}],"status":"final","code":{{"text":"{URN}"}},"subject":{{"reference":"{URN}"}}}}"#
+        );
+        let out = rewritten(&text).unwrap();
+        assert_eq!(out.matches("Patient/1").count(), 2, "{out}");
+        assert_eq!(out.matches(URN).count(), 2, "{out}");
+    }
+
+    #[test]
+    fn a_link_to_nothing_is_refused() {
+        for link in ["urn:uuid:6b1f3b2c-0000-4000-8000-000000000002", "Patient?identifier=a"] {
+            let text = format!(
+                r#"{{"resourceType":"Observation","status":"final","code":{{"text":"x"}},"subject":{{"reference":"{link}"}}}}"#
+            );
+            assert_eq!(rewritten(&text).unwrap_err().status, StatusCode::UNPROCESSABLE_ENTITY);
+        }
+    }
+}

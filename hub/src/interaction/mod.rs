@@ -1,0 +1,25 @@
+//! The RESTful interactions, one file each. <https://hl7.org/fhir/R4/http.html>
+//!
+//! | interaction | file |
+//! |---|---|
+//! | read, vread | [`read`], [`vread`] |
+//! | create, update, delete | [`create`], [`update`], [`delete`] |
+//! | history-instance | [`history`] |
+//! | search-type | [`search`] |
+//! | transaction | [`transaction`], its text in [`links`] |
+//! | capabilities | [`capabilities`] |
+//!
+//! [`content`] turns a body into what is stored; [`preconditions`] reads the headers they share.
+
+pub mod capabilities;
+pub mod content;
+pub mod create;
+pub mod delete;
+pub mod history;
+pub mod links;
+pub mod preconditions;
+pub mod read;
+pub mod search;
+pub mod transaction;
+pub mod update;
+pub mod vread;

@@ -1,0 +1,72 @@
+//! Headers that several interactions share.
+
+use fhir::outcome::{Issue, IssueCode};
+use http::header::{IF_MATCH, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderName};
+use service::refusal::Refusal;
+
+/// The version that `If-Match` names.
+pub fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Refusal> {
+    match headers.get(IF_MATCH) {
+        None => Ok(None),
+        Some(value) => value.to_str().ok().and_then(version).map(Some).ok_or_else(|| {
+            let text = "If-Match must be the ETag of the version to be replaced, such as W/\"3\".";
+            Refusal::bad_request_issue(Issue::error(IssueCode::Value, text).at("If-Match"))
+        }),
+    }
+}
+
+/// Whether `If-None-Match` names this version.
+pub fn not_modified(headers: &HeaderMap, current: i64) -> bool {
+    let tags = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    tags.split(',').any(|tag| tag.trim() == "*" || version(tag.trim()) == Some(current))
+}
+
+/// `W/"3"`, `"3"` and `3` read alike.
+pub fn version(tag: &str) -> Option<i64> {
+    let tag = tag.trim();
+    let tag = tag.strip_prefix("W/").unwrap_or(tag);
+    let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag);
+    tag.parse().ok().filter(|version| *version > 0)
+}
+
+/// What the caller wants back from a write. <https://hl7.org/fhir/R4/http.html#ops>
+pub fn wants_representation(headers: &HeaderMap) -> bool {
+    !prefers(headers, "return=minimal")
+}
+
+/// Whether unknown parameters are to be refused rather than left out.
+pub fn strict(headers: &HeaderMap) -> bool {
+    prefers(headers, "handling=strict")
+}
+
+fn prefers(headers: &HeaderMap, preference: &str) -> bool {
+    let prefer = HeaderName::from_static("prefer");
+    let values = headers.get_all(prefer).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split([',', ';'])).any(|p| p.trim() == preference)
+}
+
+/// Refuses conditional headers that would be ignored: a client relies on them.
+pub fn refuse_conditional(headers: &HeaderMap) -> Result<(), Refusal> {
+    if headers.contains_key("if-none-exist") {
+        let text = "Conditional create is not supported: search first, then create.";
+        let issue = Issue::error(IssueCode::NotSupported, text).at("If-None-Exist");
+        return Err(Refusal::bad_request_issue(issue));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_tag_is_read_in_all_its_spellings() {
+        for tag in ["W/\"3\"", "\"3\"", "3", " W/\"3\" "] {
+            assert_eq!(version(tag), Some(3), "{tag}");
+        }
+        for bad in ["", "W/3x", "*", "-1", "0"] {
+            assert_eq!(version(bad), None, "{bad}");
+        }
+    }
+}

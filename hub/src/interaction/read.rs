@@ -1,0 +1,43 @@
+//! read: `GET [base]/[type]/[id]`. <https://hl7.org/fhir/R4/http.html#read>
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use fhir::definitions::ResourceType;
+use http::{HeaderMap, StatusCode};
+use service::answer::Answer;
+use service::caller::Caller;
+
+use super::preconditions::not_modified;
+use crate::error::HubError;
+use crate::store::write::Version;
+use crate::Hub;
+use crate::address::{Id, Kind};
+
+/// The current version of a resource.
+pub async fn read(
+    State(hub): State<Arc<Hub>>,
+    _caller: Caller,
+    Kind(resource_type): Kind,
+    Id(id): Id,
+    headers: HeaderMap,
+) -> Result<Answer, HubError> {
+    let version = hub.store.read(resource_type, &id).await?;
+    answer(resource_type, version, &headers)
+}
+
+/// A version as an answer: 404 if there is none, 410 if it is a deletion, 304 if it is known.
+pub(super) fn answer(
+    resource_type: ResourceType,
+    version: Option<Version>,
+    headers: &HeaderMap,
+) -> Result<Answer, HubError> {
+    let version = version.ok_or(HubError::NotFound { resource_type })?;
+    let body = version.body.ok_or(HubError::Deleted { resource_type })?;
+    let answer = if not_modified(headers, version.version) {
+        Answer::empty(StatusCode::NOT_MODIFIED)
+    } else {
+        Answer::resource(StatusCode::OK, body)
+    };
+    Ok(answer.versioned(version.version, version.updated))
+}

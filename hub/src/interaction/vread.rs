@@ -1,0 +1,25 @@
+//! vread: `GET [base]/[type]/[id]/_history/[vid]`. <https://hl7.org/fhir/R4/http.html#vread>
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use http::HeaderMap;
+use service::answer::Answer;
+use service::caller::Caller;
+
+use super::read::answer;
+use crate::error::HubError;
+use crate::Hub;
+use crate::address::{Id, Kind, Vid};
+
+/// One version of a resource.
+pub async fn vread(
+    State(hub): State<Arc<Hub>>,
+    _caller: Caller,
+    Kind(resource_type): Kind,
+    Id(id): Id,
+    Vid(vid): Vid,
+    headers: HeaderMap,
+) -> Result<Answer, HubError> {
+    answer(resource_type, hub.store.vread(resource_type, &id, vid).await?, &headers)
+}

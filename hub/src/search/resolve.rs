@@ -1,0 +1,163 @@
+//! From names and references to the store's numbers.
+
+use super::grammar::{DateTest, TokenTest};
+use super::parameters::{Clause, Search};
+use crate::store::index::{Target, by_patient, code_key};
+use crate::store::query::Query;
+use crate::store::vocabulary::Vocabulary;
+use crate::store::{Store, StoreError};
+use fhir::definitions::{ResourceType, SearchParameter};
+
+/// A condition in the store's numbers. An empty list matches nothing.
+#[derive(Debug, Clone)]
+pub enum Condition {
+    /// One of these resources.
+    Keys(Vec<i64>),
+    /// Last updated then.
+    LastUpdated(Vec<DateTest>),
+    /// One of these tokens.
+    Token {
+        /// The parameter's number.
+        parameter: i64,
+        /// The alternatives.
+        any: Vec<TokenNumbers>,
+        /// Whether the store keeps the parameter's tokens by patient too.
+        by_patient: bool,
+    },
+    /// One of these dates.
+    Date {
+        /// The parameter's number.
+        parameter: i64,
+        /// The alternatives.
+        any: Vec<DateTest>,
+    },
+    /// Refers to one of these.
+    Reference {
+        /// The parameter's number.
+        parameter: i64,
+        /// Keys of the targets.
+        targets: Vec<i64>,
+        /// Whether all targets are Patients, and the parameter leads into their compartments.
+        compartment: bool,
+    },
+}
+
+/// A token in the store's numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenNumbers {
+    /// The system's number; `None`: any.
+    pub system: Option<i64>,
+    /// The code as it is kept; `None`: any.
+    pub code: Option<String>,
+}
+
+impl Condition {
+    /// Whether nothing can match.
+    pub fn is_impossible(&self) -> bool {
+        match self {
+            Self::Keys(list) | Self::Reference { targets: list, .. } => list.is_empty(),
+            Self::Token { any, .. } => any.is_empty(),
+            Self::Date { .. } | Self::LastUpdated(_) => false,
+        }
+    }
+}
+
+/// Looks up everything a search names.
+pub async fn conditions(search: &Search, store: &Store) -> Result<Vec<Condition>, StoreError> {
+    let mut conditions = Vec::with_capacity(search.clauses.len());
+    for clause in &search.clauses {
+        conditions.push(condition(search.resource_type, clause, store).await?);
+    }
+    Ok(conditions)
+}
+
+async fn condition(
+    resource_type: ResourceType,
+    clause: &Clause,
+    store: &Store,
+) -> Result<Condition, StoreError> {
+    let terms = store.terms();
+    let number = |parameter: &SearchParameter| {
+        terms.parameter(resource_type, parameter.code).unwrap_or_default()
+    };
+    Ok(match clause {
+        Clause::Id(ids) => {
+            let target = |id: &String| Target { resource_type: Some(resource_type), id: id.clone() };
+            Condition::Keys(keys(&ids.iter().map(target).collect::<Vec<_>>(), store).await?)
+        }
+        Clause::LastUpdated(any) => Condition::LastUpdated(any.clone()),
+        Clause::Token(parameter, any) => Condition::Token {
+                parameter: number(parameter),
+                any: tokens(any, terms),
+                by_patient: by_patient(parameter.code),
+        },
+        Clause::Date(parameter, any) => {
+            Condition::Date { parameter: number(parameter), any: any.clone() }
+        }
+        Clause::Reference(parameter, targets) => {
+            let patients = targets.iter().all(|t| t.resource_type == Some(ResourceType::PATIENT));
+            Condition::Reference {
+                parameter: number(parameter),
+                targets: keys(targets, store).await?,
+                compartment: patients && in_compartment(resource_type, parameter),
+            }
+        }
+        Clause::Identified(parameter, any) => Condition::Reference {
+            parameter: number(parameter),
+            targets: identified(&tokens(any, terms), store).await?,
+            compartment: in_compartment(resource_type, parameter),
+        },
+    })
+}
+
+/// Whether whatever a parameter refers to as a Patient has the resource in its compartment: the
+/// parameter is one of the compartment's, or reads the same elements as one (`patient` and
+/// `subject`).
+fn in_compartment(resource_type: ResourceType, parameter: &SearchParameter) -> bool {
+    let paths = |p: &SearchParameter| p.terms.iter().map(|t| t.steps.clone()).collect::<Vec<_>>();
+    let wanted = paths(parameter);
+    resource_type.patient_compartment().iter().any(|code| {
+        let known = resource_type.search_parameter(code).map(paths).unwrap_or_default();
+        wanted.iter().all(|path| known.contains(path))
+    })
+}
+
+fn tokens(any: &[TokenTest], terms: &Vocabulary) -> Vec<TokenNumbers> {
+    let token = |test: &TokenTest| {
+        let system = match &test.system {
+            // A system that no one has met matches nothing.
+            Some(system) => Some(terms.system(system)?),
+            None => None,
+        };
+        let code = test.code.as_deref().map(|code| code_key(code).into_owned());
+        Some(TokenNumbers { system, code })
+    };
+    any.iter().filter_map(token).collect()
+}
+
+async fn keys(targets: &[Target], store: &Store) -> Result<Vec<i64>, StoreError> {
+    if targets.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut query = Query::default();
+    query.push("SELECT key FROM directory WHERE (type, id) IN (VALUES ");
+    for (place, target) in targets.iter().enumerate() {
+        let number = target.resource_type.map_or(0, |t| store.terms().resource_type(t));
+        query.push(if place == 0 { "(" } else { ",(" }).number(number);
+        query.push(",").text(&target.id).push(")");
+    }
+    query.push(")");
+    store.numbers(&query).await
+}
+
+/// The Patients who carry one of these identifiers.
+async fn identified(any: &[TokenNumbers], store: &Store) -> Result<Vec<i64>, StoreError> {
+    if any.is_empty() {
+        return Ok(Vec::new());
+    }
+    let parameter = store.terms().parameter(ResourceType::PATIENT, "identifier");
+    let mut query = Query::default();
+    query.push("SELECT DISTINCT x.key FROM token x WHERE ");
+    super::plan::token(&mut query, parameter.unwrap_or_default(), any);
+    store.numbers(&query).await
+}

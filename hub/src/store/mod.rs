@@ -1,0 +1,170 @@
+//! The store: every version of every resource, and what they are found by, on one of two engines.
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | [`write`] | what a write is and what it decides; pure |
+//! | [`draft`] | a resource's text with the gap for its version; pure |
+//! | [`index`], [`unique`] | what a resource is found by; pure |
+//! | [`effects`] | what a write changes in the index; pure |
+//! | [`vocabulary`] | numbers for names |
+//! | [`query`] | SQL text and its arguments, engine-neutral |
+//! | [`sqlite`], [`postgres`] | the two engines, step for step alike |
+//!
+//! **Invariants.** A write is one transaction: version, current row, index rows, unique
+//! identifiers, registrations, audit entry. Versions of a resource are 1, 2, 3, … without gaps.
+//! An acknowledged write has been flushed to disk.
+
+pub mod draft;
+pub mod effects;
+pub mod index;
+pub mod postgres;
+pub mod query;
+pub mod sqlite;
+pub mod unique;
+pub mod vocabulary;
+pub mod write;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fhir::definitions::ResourceType;
+use service::clock::Clock;
+use thiserror::Error;
+
+use crate::registration::outbox::{Outcome, Task};
+use query::{Found, Query};
+use vocabulary::Vocabulary;
+use write::{Batch, Conflict, Version, Written};
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The state of the record forbids the write; nothing was stored.
+    #[error("entry {entry} conflicts with the record")]
+    Conflict {
+        /// Which write of the batch.
+        entry: usize,
+        /// Why.
+        conflict: Conflict,
+    },
+    /// More writes wait than may.
+    #[error("the write queue is full")]
+    Overloaded,
+    /// The disk is full; nothing was stored.
+    #[error("the store has no space left")]
+    Full,
+    /// The database cannot be reached, or has stopped for safety; nothing is known to be stored.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// Anything else: a defect.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+/// One of the two engines.
+#[derive(Debug, Clone)]
+pub enum Store {
+    /// One file, one writer, group commit.
+    Sqlite(Arc<sqlite::Sqlite>),
+    /// A server shared by any number of hub processes.
+    Postgres(Arc<postgres::Postgres>),
+}
+
+macro_rules! on {
+    ($store:expr, $engine:ident => $body:expr) => {
+        match $store {
+            Store::Sqlite($engine) => $body,
+            Store::Postgres($engine) => $body,
+        }
+    };
+}
+
+/// The file of a `sqlite://` URL.
+pub fn sqlite_path(url: &str) -> Option<PathBuf> {
+    url.strip_prefix("sqlite://").map(PathBuf::from)
+}
+
+impl Store {
+    /// Opens the store at `sqlite://PATH` or `postgres://…`, creating or migrating its tables.
+    pub async fn open(url: &str, clock: Clock) -> Result<Self, StoreError> {
+        if let Some(path) = sqlite_path(url) {
+            return Ok(Self::Sqlite(Arc::new(sqlite::Sqlite::open(&path, clock)?)));
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::Postgres(Arc::new(postgres::Postgres::open(url, clock).await?)));
+        }
+        Err(StoreError::Unavailable("store.url must begin with sqlite:// or postgres://".into()))
+    }
+
+    /// The store's terms.
+    pub fn terms(&self) -> &Vocabulary {
+        on!(self, engine => engine.terms())
+    }
+
+    /// The current version of a resource; a deletion is a version too.
+    pub async fn read(&self, t: ResourceType, id: &str) -> Result<Option<Version>, StoreError> {
+        on!(self, engine => engine.read(t, id).await)
+    }
+
+    /// One version of a resource.
+    pub async fn vread(
+        &self,
+        t: ResourceType,
+        id: &str,
+        version: i64,
+    ) -> Result<Option<Version>, StoreError> {
+        on!(self, engine => engine.vread(t, id, version).await)
+    }
+
+    /// Versions of a resource, newest first: at most `limit`, all older than `before`; and how many
+    /// there are in all.
+    pub async fn history(
+        &self,
+        t: ResourceType,
+        id: &str,
+        before: i64,
+        limit: usize,
+    ) -> Result<(Vec<Version>, u64), StoreError> {
+        on!(self, engine => engine.history(t, id, before, limit).await)
+    }
+
+    /// Runs a generated search.
+    pub async fn search(&self, query: &Query) -> Result<Vec<Found>, StoreError> {
+        on!(self, engine => engine.search(query).await)
+    }
+
+    /// Runs a generated query for numbers: a count, or directory keys.
+    pub async fn numbers(&self, query: &Query) -> Result<Vec<i64>, StoreError> {
+        on!(self, engine => engine.numbers(query).await)
+    }
+
+    /// Writes a batch: all of it, flushed to disk, or nothing.
+    pub async fn write(&self, batch: Batch) -> Result<Vec<Written>, StoreError> {
+        on!(self, engine => engine.write(batch).await)
+    }
+
+    /// Takes registrations that are due, and marks them as tried until `until`.
+    pub async fn due_registrations(&self, limit: usize, until: i64) -> Result<Vec<Task>, StoreError> {
+        on!(self, engine => engine.due_registrations(limit, until).await)
+    }
+
+    /// Writes down what became of registrations.
+    pub async fn settle_registrations(&self, outcomes: Vec<Outcome>) -> Result<(), StoreError> {
+        on!(self, engine => engine.settle_registrations(outcomes).await)
+    }
+
+    /// Registrations to do, and parked ones.
+    pub async fn registration_depth(&self) -> Result<(i64, i64), StoreError> {
+        on!(self, engine => engine.registration_depth().await)
+    }
+
+    /// A secret of this store, made at its first use: the cursors' key, shared by all processes.
+    pub async fn secret(&self) -> Result<[u8; 32], StoreError> {
+        on!(self, engine => engine.secret().await)
+    }
+
+    /// Ends the store: writes in the queue are finished first.
+    pub async fn close(&self) {
+        on!(self, engine => engine.close().await);
+    }
+}

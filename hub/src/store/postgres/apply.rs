@@ -1,0 +1,316 @@
+//! One batch as one transaction, in few round trips: every step is one statement over arrays.
+//! Steps as in the other engine: keys, current versions, decisions, rows, audit.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::{Connection, Row as _};
+
+use super::registration;
+use super::rows::Rows;
+use crate::store::StoreError;
+use crate::store::effects::{Effects, Numbers, index_of, targets};
+use crate::store::index::{Index, NO_CLINICAL_MS, Target};
+use crate::store::vocabulary::Vocabulary;
+use crate::store::write::{Batch, Conflict, Decision, Method, Version, Write, Written, decide};
+
+/// Why a transaction did not commit.
+pub(super) enum Failure {
+    /// It collided with another: run it again.
+    Collision(sqlx::Error),
+    /// It will not do better the next time.
+    Store(StoreError),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|e| e.code().map(|code| code.into_owned()));
+        match code.as_deref() {
+            // Serialisation failure, deadlock, unique violation (two creates of one key).
+            Some("40001" | "40P01" | "23505") => Self::Collision(error),
+            _ => Self::Store(error.into()),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// A write whose decision is made.
+struct Step {
+    key: i64,
+    resource_type: i64,
+    replaces: bool,
+    version: Version,
+    clinical_ms: i64,
+    effects: Effects,
+}
+
+pub(super) async fn batch(
+    pool: &PgPool,
+    terms: &Vocabulary,
+    batch: &Batch,
+    now: i64,
+) -> Result<Vec<Written>, Failure> {
+    let mut connection = pool.acquire().await?;
+    let mut transaction = connection.begin().await?;
+    let mut keys = HashMap::new();
+    let own = batch.writes.iter().map(own_target).collect();
+    enter_keys(&mut transaction, terms, own, &mut keys).await?;
+    let current = current(&mut transaction, batch, &keys).await?;
+    let decided = decide_all(batch, &current, now)?;
+    let indices = indices(batch, &current, &decided, terms);
+    let referred = indices.iter().flat_map(|(old, new)| old.iter().chain(*new).flat_map(targets));
+    enter_keys(&mut transaction, terms, referred.collect(), &mut keys).await?;
+    let (steps, written) = steps(batch, decided, &current, &indices, &keys, terms);
+    store(&mut transaction, &steps).await?;
+    for step in &steps {
+        registration::note(&mut transaction, step.key, &step.effects).await?;
+    }
+    audit(&mut transaction, batch, &written, now).await?;
+    transaction.commit().await?;
+    Ok(written)
+}
+
+fn own_target(write: &Write) -> Target {
+    Target { resource_type: Some(write.resource_type), id: write.id.clone() }
+}
+
+/// Finds or enters the directory keys of `targets`, always in the same order.
+async fn enter_keys(
+    connection: &mut PgConnection,
+    terms: &Vocabulary,
+    targets: BTreeSet<Target>,
+    keys: &mut HashMap<Target, i64>,
+) -> Result<(), Failure> {
+    let wanted: Vec<Target> = targets.into_iter().filter(|t| !keys.contains_key(t)).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let number = |t: &Target| t.resource_type.map_or(0, |t| terms.resource_type(t));
+    let types: Vec<i64> = wanted.iter().map(number).collect();
+    let ids: Vec<&str> = wanted.iter().map(|target| target.id.as_str()).collect();
+    sqlx::query(
+        "INSERT INTO directory (type, id) SELECT w.type, w.id \
+         FROM unnest($1::bigint[], $2::text[]) AS w (type, id) WHERE NOT EXISTS \
+         (SELECT 1 FROM directory d WHERE d.type = w.type AND d.id = w.id) \
+         ON CONFLICT (type, id) DO NOTHING",
+    )
+    .bind(&types)
+    .bind(&ids)
+    .execute(&mut *connection)
+    .await?;
+    let rows = sqlx::query(
+        "SELECT d.type, d.id, d.key FROM unnest($1::bigint[], $2::text[]) AS w (type, id) \
+         JOIN directory d ON d.type = w.type AND d.id = w.id",
+    )
+    .bind(&types)
+    .bind(&ids)
+    .fetch_all(&mut *connection)
+    .await?;
+    let found: HashMap<(i64, &str), i64> =
+        rows.iter().map(|row| ((row.get(0), row.get(1)), row.get(2))).collect();
+    for (target, number) in wanted.iter().zip(types) {
+        let key = found.get(&(number, target.id.as_str())).copied().ok_or_else(|| {
+            StoreError::Failed("a directory key that was entered is not there".into())
+        })?;
+        keys.insert(target.clone(), key);
+    }
+    Ok(())
+}
+
+/// Locks and reads the current versions of what the batch writes, in key order.
+async fn current(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    keys: &HashMap<Target, i64>,
+) -> Result<Vec<Option<Version>>, Failure> {
+    let own: Vec<i64> = batch.writes.iter().map(|write| keys[&own_target(write)]).collect();
+    let rows = sqlx::query(
+        "SELECT version, updated, method, body, key FROM resource WHERE key = ANY($1) \
+         ORDER BY key FOR UPDATE",
+    )
+    .bind(&own)
+    .fetch_all(connection)
+    .await?;
+    let mut found: HashMap<i64, Version> =
+        rows.iter().map(|row| (row.get(4), super::version(row))).collect();
+    Ok(own.iter().map(|key| found.remove(key)).collect())
+}
+
+fn decide_all(
+    batch: &Batch,
+    current: &[Option<Version>],
+    now: i64,
+) -> Result<Vec<Decision>, StoreError> {
+    let writes = batch.writes.iter().zip(current).enumerate();
+    writes
+        .map(|(entry, (write, current))| {
+            decide(write, current.as_ref(), now)
+                .map_err(|conflict| StoreError::Conflict { entry, conflict })
+        })
+        .collect()
+}
+
+/// What each written resource was found by, and will be found by.
+fn indices<'a>(
+    batch: &'a Batch,
+    current: &[Option<Version>],
+    decided: &[Decision],
+    terms: &Vocabulary,
+) -> Vec<(Option<Index>, Option<&'a Index>)> {
+    let writes = batch.writes.iter().zip(current).zip(decided);
+    writes
+        .map(|((write, current), decision)| match decision {
+            Decision::Nothing => (None, None),
+            Decision::Store(_) => (
+                index_of(current.as_ref(), write.resource_type, &write.id, terms),
+                write.action.content().map(|content| &content.index),
+            ),
+        })
+        .collect()
+}
+
+fn steps(
+    batch: &Batch,
+    decided: Vec<Decision>,
+    current: &[Option<Version>],
+    indices: &[(Option<Index>, Option<&Index>)],
+    keys: &HashMap<Target, i64>,
+    terms: &Vocabulary,
+) -> (Vec<Step>, Vec<Written>) {
+    let none = HashMap::new();
+    let numbers = Numbers { terms, new_systems: &none, keys };
+    let (mut steps, mut written) = (Vec::new(), Vec::new());
+    for (entry, decision) in decided.into_iter().enumerate() {
+        let (write, before) = (&batch.writes[entry], current[entry].as_ref());
+        let Decision::Store(version) = decision else {
+            written.push(Written { version: before.cloned(), created: false });
+            continue;
+        };
+        let (old, new) = &indices[entry];
+        let created = before.is_none_or(|version| version.method == Method::Delete);
+        written.push(Written { version: Some(version.clone()), created });
+        steps.push(Step {
+            key: keys[&own_target(write)],
+            resource_type: terms.resource_type(write.resource_type),
+            replaces: before.is_some(),
+            version,
+            clinical_ms: new.map_or(NO_CLINICAL_MS, |index| index.clinical_ms),
+            effects: Effects::between(old.as_ref(), *new, &numbers),
+        });
+    }
+    (steps, written)
+}
+
+async fn store(connection: &mut PgConnection, steps: &[Step]) -> Result<(), Failure> {
+    let replaced: Vec<i64> = steps.iter().filter(|s| s.replaces).map(|s| s.key).collect();
+    if !replaced.is_empty() {
+        sqlx::query(
+            "INSERT INTO history (key, version, updated, method, body) \
+             SELECT key, version, updated, method, body FROM resource WHERE key = ANY($1)",
+        )
+        .bind(&replaced)
+        .execute(&mut *connection)
+        .await?;
+        // The row was locked and is put back below, within this transaction.
+        sqlx::query("DELETE FROM resource WHERE key = ANY($1)")
+            .bind(&replaced)
+            .execute(&mut *connection)
+            .await?;
+    }
+    let column = |value: fn(&Step) -> i64| steps.iter().map(value).collect::<Vec<i64>>();
+    let bodies: Vec<Option<&[u8]>> = steps.iter().map(|s| s.version.body.as_deref()).collect();
+    sqlx::query(
+        "INSERT INTO resource (key, type, version, updated, method, clinical_ms, body) \
+         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], \
+         $5::bigint[], $6::bigint[], $7::bytea[])",
+    )
+    .bind(column(|s| s.key))
+    .bind(column(|s| s.resource_type))
+    .bind(column(|s| s.version.version))
+    .bind(column(|s| s.version.updated))
+    .bind(column(|s| s.version.method as i64))
+    .bind(column(|s| s.clinical_ms))
+    .bind(bodies)
+    .execute(&mut *connection)
+    .await?;
+    let (mut gone, mut new) = (Rows::default(), Rows::default());
+    for Step { key, resource_type, effects, .. } in steps {
+        effects.rows_gone.iter().for_each(|row| gone.add(*key, *resource_type, row));
+        effects.rows_new.iter().for_each(|row| new.add(*key, *resource_type, row));
+    }
+    gone.delete(connection).await?;
+    new.insert(connection).await?;
+    unique(connection, steps).await
+}
+
+/// Gives up and claims unique identifiers; waits for a concurrent claim to be decided.
+async fn unique(connection: &mut PgConnection, steps: &[Step]) -> Result<(), Failure> {
+    for step in steps {
+        for gone in &step.effects.unique_gone {
+            sqlx::query(
+                "DELETE FROM unique_identifier \
+                 WHERE type = $1 AND system = $2 AND value = $3 AND key = $4",
+            )
+            .bind(step.resource_type)
+            .bind(gone.system)
+            .bind(&gone.value)
+            .bind(step.key)
+            .execute(&mut *connection)
+            .await?;
+        }
+    }
+    for (entry, step) in steps.iter().enumerate() {
+        for new in &step.effects.unique_new {
+            let claimed = sqlx::query(
+                "INSERT INTO unique_identifier (type, system, value, key) \
+                 VALUES ($1, $2, $3, $4) ON CONFLICT (type, system, value) DO NOTHING",
+            )
+            .bind(step.resource_type)
+            .bind(new.system)
+            .bind(&new.value)
+            .bind(step.key)
+            .execute(&mut *connection)
+            .await?;
+            if claimed.rows_affected() == 0 {
+                let holder: Option<String> = sqlx::query_scalar(
+                    "SELECT d.id FROM unique_identifier u JOIN directory d ON d.key = u.key \
+                     WHERE u.type = $1 AND u.system = $2 AND u.value = $3",
+                )
+                .bind(step.resource_type)
+                .bind(new.system)
+                .bind(&new.value)
+                .fetch_optional(&mut *connection)
+                .await?;
+                let holder = holder.unwrap_or_default();
+                let conflict = Conflict::DuplicateIdentifier { holder };
+                return Err(StoreError::Conflict { entry, conflict }.into());
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn audit(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    written: &[Written],
+    now: i64,
+) -> Result<(), Failure> {
+    let mut entry = batch.audit.clone();
+    for (Write { resource_type, id, .. }, result) in batch.writes.iter().zip(written) {
+        let version = result.version.as_ref().map_or(0, |version| version.version);
+        entry.entity.push(format!("{resource_type}/{id}/_history/{version}"));
+    }
+    let entry = serde_json::to_string(&entry).map_err(|e| StoreError::Failed(e.to_string()))?;
+    sqlx::query("INSERT INTO audit (recorded, entry) VALUES ($1, $2)")
+        .bind(now)
+        .bind(entry)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

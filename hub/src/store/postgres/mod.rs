@@ -1,0 +1,298 @@
+//! The shared engine: any number of hub processes on one PostgreSQL, one transaction a write, the
+//! server groups the flushes.
+//!
+//! A write locks the rows it replaces in key order; what still collides (two creates of one id,
+//! a deadlock, a serialisation failure) is run again as a whole.
+
+mod apply;
+mod registration;
+mod rows;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fhir::definitions::ResourceType;
+use service::clock::Clock;
+use sqlx::postgres::{PgArguments, PgPool, PgPoolOptions, PgRow};
+use sqlx::query::Query as Statement;
+use sqlx::{AssertSqlSafe, Postgres as Engine, Row};
+use tokio::sync::Semaphore;
+
+use super::StoreError;
+use super::query::{Argument, Found, Query};
+use super::vocabulary::Vocabulary;
+use super::write::{Batch, Method, Version, Written};
+use crate::registration::outbox::{Outcome, Task};
+
+const SCHEMA_VERSION: &[u8] = b"1";
+const SCHEMA: &str = include_str!("../schema/postgres.sql");
+/// One process migrates at a time ("hub" in ASCII).
+const MIGRATION_LOCK: i64 = 0x0068_7562;
+const CONNECTIONS_MAX: u32 = 16;
+/// Writes that may run or wait; beyond that the caller is told to come back.
+const WRITES_MAX: usize = 1_024;
+/// How often a write that collided is run again.
+const ATTEMPTS_MAX: usize = 12;
+
+/// An open PostgreSQL store.
+#[derive(Debug)]
+pub struct Postgres {
+    pool: PgPool,
+    terms: Vocabulary,
+    clock: Clock,
+    writes: Semaphore,
+    secret: [u8; 32],
+}
+
+impl Postgres {
+    /// Connects to `url` and migrates the database.
+    pub async fn open(url: &str, clock: Clock) -> Result<Self, StoreError> {
+        let options = url.parse::<sqlx::postgres::PgConnectOptions>()?;
+        // An acknowledged write is on the server's disk, whatever its default is.
+        let options = options.options([("synchronous_commit", "on"), ("statement_timeout", "30s")]);
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_with(options)
+            .await?;
+        durable(&pool).await?;
+        let terms = migrate(&pool).await?;
+        let secret: Vec<u8> = sqlx::query_scalar("SELECT value FROM setting WHERE name = 'secret'")
+            .fetch_one(&pool)
+            .await?;
+        let secret = secret.try_into().map_err(|_| StoreError::Failed("secret".into()))?;
+        let writes = Semaphore::new(WRITES_MAX);
+        Ok(Self { pool, terms, clock, writes, secret })
+    }
+
+    pub(super) fn terms(&self) -> &Vocabulary {
+        &self.terms
+    }
+
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    pub(super) async fn secret(&self) -> Result<[u8; 32], StoreError> {
+        Ok(self.secret)
+    }
+
+    pub(super) async fn read(
+        &self,
+        t: ResourceType,
+        id: &str,
+    ) -> Result<Option<Version>, StoreError> {
+        let sql = "SELECT r.version, r.updated, r.method, r.body FROM directory d \
+                   JOIN resource r ON r.key = d.key WHERE d.type = $1 AND d.id = $2";
+        let statement = sqlx::query(sql).bind(self.terms.resource_type(t)).bind(id.to_owned());
+        Ok(statement.fetch_optional(&self.pool).await?.as_ref().map(version))
+    }
+
+    pub(super) async fn vread(
+        &self,
+        t: ResourceType,
+        id: &str,
+        number: i64,
+    ) -> Result<Option<Version>, StoreError> {
+        let (versions, _) = self.history(t, id, number.saturating_add(1), 1).await?;
+        Ok(versions.into_iter().find(|found| found.version == number))
+    }
+
+    pub(super) async fn history(
+        &self,
+        t: ResourceType,
+        id: &str,
+        before: i64,
+        limit: usize,
+    ) -> Result<(Vec<Version>, u64), StoreError> {
+        let sql = "SELECT v.version, v.updated, v.method, v.body FROM directory d JOIN (\
+                   SELECT key, version, updated, method, body FROM resource UNION ALL \
+                   SELECT key, version, updated, method, body FROM history\
+                   ) v ON v.key = d.key WHERE d.type = $1 AND d.id = $2 AND v.version < $3 \
+                   ORDER BY v.version DESC LIMIT $4";
+        let rows = sqlx::query(sql)
+            .bind(self.terms.resource_type(t))
+            .bind(id.to_owned())
+            .bind(before)
+            .bind(limit as i64)
+            .fetch_all(&self.pool)
+            .await?;
+        let total = self.read(t, id).await?.map_or(0, |current| current.version as u64);
+        Ok((rows.iter().map(version).collect(), total))
+    }
+
+    pub(super) async fn search(&self, query: &Query) -> Result<Vec<Found>, StoreError> {
+        let rows = statement(query).fetch_all(&self.pool).await?;
+        let found = rows.iter().map(|row| Found {
+            key: row.get(0),
+            order: row.get(1),
+            id: row.get(2),
+            body: Bytes::from(row.get::<Vec<u8>, _>(3)),
+        });
+        Ok(found.collect())
+    }
+
+    pub(super) async fn numbers(&self, query: &Query) -> Result<Vec<i64>, StoreError> {
+        let rows = statement(query).fetch_all(&self.pool).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    pub(super) async fn write(&self, batch: Batch) -> Result<Vec<Written>, StoreError> {
+        let _permit = self.writes.try_acquire().map_err(|_| StoreError::Overloaded)?;
+        self.enter_systems(&batch).await?;
+        for attempt in 1.. {
+            let now = self.clock.now_micros();
+            match apply::batch(&self.pool, &self.terms, &batch, now).await {
+                Err(apply::Failure::Collision(error)) if attempt >= ATTEMPTS_MAX => {
+                    tracing::warn!(cause = %error, "a write collided too often");
+                    return Err(StoreError::Overloaded);
+                }
+                Err(apply::Failure::Collision(_)) => {}
+                Err(apply::Failure::Store(error)) => return Err(error),
+                Ok(written) => return Ok(written),
+            }
+        }
+        Err(StoreError::Overloaded)
+    }
+
+    /// Enters code systems that no one has met; they stay even if the write is refused.
+    async fn enter_systems(&self, batch: &Batch) -> Result<(), StoreError> {
+        let contents = batch.writes.iter().filter_map(|write| write.action.content());
+        let tokens = contents.flat_map(|content| &content.index.tokens);
+        let unknown = self.terms.unknown(tokens.map(|token| token.system.as_str()));
+        if !unknown.is_empty() {
+            self.terms.learn(enter_terms(&self.pool, &unknown).await?);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn due_registrations(
+        &self,
+        limit: usize,
+        until: i64,
+    ) -> Result<Vec<Task>, StoreError> {
+        registration::due(&self.pool, limit, self.clock.now_micros(), until).await
+    }
+
+    pub(super) async fn settle_registrations(
+        &self,
+        outcomes: Vec<Outcome>,
+    ) -> Result<(), StoreError> {
+        registration::settle(&self.pool, &outcomes).await
+    }
+
+    pub(super) async fn registration_depth(&self) -> Result<(i64, i64), StoreError> {
+        registration::depth(&self.pool).await
+    }
+}
+
+/// Refuses a server that acknowledges what it has not flushed.
+async fn durable(pool: &PgPool) -> Result<(), StoreError> {
+    for setting in ["fsync", "full_page_writes"] {
+        let value: String = sqlx::query_scalar("SELECT current_setting($1)")
+            .bind(setting)
+            .fetch_one(pool)
+            .await?;
+        if value != "on" {
+            tracing::warn!(setting, "PostgreSQL may lose acknowledged writes in a power cut");
+        }
+    }
+    Ok(())
+}
+
+async fn migrate(pool: &PgPool) -> Result<Vocabulary, StoreError> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(MIGRATION_LOCK)
+        .execute(&mut *transaction)
+        .await?;
+    let empty: bool = sqlx::query_scalar("SELECT to_regclass('setting') IS NULL")
+        .fetch_one(&mut *transaction)
+        .await?;
+    if empty {
+        sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
+        let secret: [u8; 32] = {
+            let (a, b) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+            std::array::from_fn(|i| if i < 16 { a.as_bytes()[i] } else { b.as_bytes()[i - 16] })
+        };
+        sqlx::query("INSERT INTO setting (name, value) VALUES ('secret', $1), ('schema', $2)")
+            .bind(secret.to_vec())
+            .bind(SCHEMA_VERSION)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    let schema: Vec<u8> = sqlx::query_scalar("SELECT value FROM setting WHERE name = 'schema'")
+        .fetch_one(&mut *transaction)
+        .await?;
+    if schema != SCHEMA_VERSION {
+        let text = "the database has a schema that this program does not know";
+        return Err(StoreError::Unavailable(text.into()));
+    }
+    transaction.commit().await?;
+    enter_terms(pool, &Vocabulary::fixed_terms()).await?;
+    let rows = sqlx::query("SELECT text, id FROM term").fetch_all(pool).await?;
+    let terms: HashMap<String, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    Ok(Vocabulary::new(terms))
+}
+
+async fn enter_terms(pool: &PgPool, texts: &[String]) -> Result<Vec<(String, i64)>, StoreError> {
+    sqlx::query(
+        "INSERT INTO term (text) SELECT t.text FROM unnest($1::text[]) AS t (text) \
+         WHERE NOT EXISTS (SELECT 1 FROM term known WHERE known.text = t.text) \
+         ON CONFLICT (text) DO NOTHING",
+    )
+    .bind(texts)
+    .execute(pool)
+    .await?;
+    let rows = sqlx::query("SELECT text, id FROM term WHERE text = ANY($1)")
+        .bind(texts)
+        .fetch_all(pool)
+        .await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// The one place where generated SQL is handed over: see [`Query`] for why it is safe.
+fn statement(query: &Query) -> Statement<'static, Engine, PgArguments> {
+    let mut statement = sqlx::query(AssertSqlSafe(query.sql().to_owned()));
+    for argument in query.arguments() {
+        statement = match argument {
+            Argument::Number(number) => statement.bind(*number),
+            Argument::Text(text) => statement.bind(text.clone()),
+        };
+    }
+    statement
+}
+
+/// Reads version, updated, method, body.
+fn version(row: &PgRow) -> Version {
+    Version {
+        version: row.get(0),
+        updated: row.get(1),
+        method: Method::from_number(row.get(2)),
+        body: row.get::<Option<Vec<u8>>, _>(3).map(Bytes::from),
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|e| e.code().map(|code| code.into_owned()));
+        match code.as_deref() {
+            Some("53100") => Self::Full,
+            // Connections, shutdowns, read-only servers, cancelled statements.
+            Some(code) if ["08", "57", "53", "25", "28", "3D"].iter().any(|c| code.starts_with(c)) => {
+                Self::Unavailable(error.to_string())
+            }
+            Some(_) => Self::Failed(error.to_string()),
+            None => match error {
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed
+                | sqlx::Error::Configuration(_) => Self::Unavailable(error.to_string()),
+                _ => Self::Failed(error.to_string()),
+            },
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Index rows of a whole batch, by table and column, so that each table takes one statement.
+
+use sqlx::postgres::PgConnection;
+
+use crate::store::effects::Row;
+
+#[derive(Default)]
+struct Compartment {
+    patient: Vec<i64>,
+    resource_type: Vec<i64>,
+    clinical_ms: Vec<i64>,
+    key: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Token {
+    patient: Vec<i64>,
+    parameter: Vec<i64>,
+    code: Vec<String>,
+    clinical_ms: Vec<i64>,
+    key: Vec<i64>,
+    system: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Date {
+    key: Vec<i64>,
+    parameter: Vec<i64>,
+    low: Vec<i64>,
+    high: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Reference {
+    parameter: Vec<i64>,
+    target: Vec<i64>,
+    key: Vec<i64>,
+}
+
+/// Rows to be added or taken away.
+#[derive(Default)]
+pub(super) struct Rows {
+    compartment: Compartment,
+    token: Token,
+    patient_token: Token,
+    date: Date,
+    reference: Reference,
+}
+
+impl Rows {
+    pub(super) fn add(&mut self, key: i64, resource_type: i64, row: &Row) {
+        match row {
+            Row::Compartment { patient, clinical_ms } => {
+                self.compartment.patient.push(*patient);
+                self.compartment.resource_type.push(resource_type);
+                self.compartment.clinical_ms.push(*clinical_ms);
+                self.compartment.key.push(key);
+            }
+            Row::Token { parameter, code, clinical_ms, system } => {
+                self.token.add(0, *parameter, code, *clinical_ms, key, *system);
+            }
+            Row::PatientToken { patient, parameter, code, clinical_ms, system } => {
+                self.patient_token.add(*patient, *parameter, code, *clinical_ms, key, *system);
+            }
+            Row::Date { parameter, low, high } => {
+                self.date.key.push(key);
+                self.date.parameter.push(*parameter);
+                self.date.low.push(*low);
+                self.date.high.push(*high);
+            }
+            Row::Reference { parameter, target } => {
+                self.reference.parameter.push(*parameter);
+                self.reference.target.push(*target);
+                self.reference.key.push(key);
+            }
+        }
+    }
+
+    pub(super) async fn insert(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        self.run(
+            connection,
+            [
+                "INSERT INTO compartment (patient, type, clinical_ms, key) SELECT * FROM \
+                 unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])",
+                "INSERT INTO token (param, code, clinical_ms, key, system) SELECT * FROM \
+                 unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])",
+                "INSERT INTO patient_token (param, code, clinical_ms, key, system, patient) \
+                 SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], \
+                 $5::bigint[], $6::bigint[])",
+                "INSERT INTO date (key, param, low, high) SELECT * FROM \
+                 unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])",
+                "INSERT INTO reference (param, target, key) SELECT * FROM \
+                 unnest($1::bigint[], $2::bigint[], $3::bigint[])",
+            ],
+        )
+        .await
+    }
+
+    pub(super) async fn delete(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        self.run(
+            connection,
+            [
+                "DELETE FROM compartment t USING \
+                 unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) \
+                 AS g (a, b, c, d) WHERE t.patient = g.a AND t.type = g.b \
+                 AND t.clinical_ms = g.c AND t.key = g.d",
+                "DELETE FROM token t USING \
+                 unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) \
+                 AS g (a, b, c, d, e) WHERE t.param = g.a AND t.code = g.b \
+                 AND t.clinical_ms = g.c AND t.key = g.d AND t.system = g.e",
+                "DELETE FROM patient_token t USING unnest($1::bigint[], $2::text[], \
+                 $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) \
+                 AS g (a, b, c, d, e, f) WHERE t.patient = g.f AND t.param = g.a \
+                 AND t.code = g.b AND t.clinical_ms = g.c AND t.key = g.d AND t.system = g.e",
+                "DELETE FROM date t USING \
+                 unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) \
+                 AS g (a, b, c, d) WHERE t.key = g.a AND t.param = g.b AND t.low = g.c \
+                 AND t.high = g.d",
+                "DELETE FROM reference t USING \
+                 unnest($1::bigint[], $2::bigint[], $3::bigint[]) \
+                 AS g (a, b, c) WHERE t.param = g.a AND t.target = g.b AND t.key = g.c",
+            ],
+        )
+        .await
+    }
+
+    /// Runs one statement for each table that has rows; columns are bound in the order of `add`.
+    async fn run(
+        self,
+        connection: &mut PgConnection,
+        [compartment, token, patient_token, date, reference]: [&'static str; 5],
+    ) -> Result<(), sqlx::Error> {
+        let Self { compartment: c, token: t, patient_token: p, date: d, reference: r } = self;
+        if !c.key.is_empty() {
+            let statement = sqlx::query(compartment).bind(c.patient).bind(c.resource_type);
+            statement.bind(c.clinical_ms).bind(c.key).execute(&mut *connection).await?;
+        }
+        if !t.key.is_empty() {
+            let statement = sqlx::query(token).bind(t.parameter).bind(t.code).bind(t.clinical_ms);
+            statement.bind(t.key).bind(t.system).execute(&mut *connection).await?;
+        }
+        if !p.key.is_empty() {
+            let statement = sqlx::query(patient_token).bind(p.parameter).bind(p.code);
+            let statement = statement.bind(p.clinical_ms).bind(p.key).bind(p.system);
+            statement.bind(p.patient).execute(&mut *connection).await?;
+        }
+        if !d.key.is_empty() {
+            let statement = sqlx::query(date).bind(d.key).bind(d.parameter).bind(d.low);
+            statement.bind(d.high).execute(&mut *connection).await?;
+        }
+        if !r.key.is_empty() {
+            let statement = sqlx::query(reference).bind(r.parameter).bind(r.target).bind(r.key);
+            statement.execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Token {
+    fn add(
+        &mut self,
+        patient: i64,
+        parameter: i64,
+        code: &str,
+        clinical_ms: i64,
+        key: i64,
+        system: i64,
+    ) {
+        self.patient.push(patient);
+        self.parameter.push(parameter);
+        self.code.push(code.to_owned());
+        self.clinical_ms.push(clinical_ms);
+        self.key.push(key);
+        self.system.push(system);
+    }
+}

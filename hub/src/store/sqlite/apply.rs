@@ -1,0 +1,234 @@
+//! One batch on an open transaction. Steps as in the other engine: keys, current versions,
+//! decisions, rows, audit.
+
+use std::collections::HashMap;
+
+use fhir::definitions::ResourceType;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::store::StoreError;
+use crate::store::effects::{Effects, Numbers, Row, index_of, targets};
+use crate::store::index::{NO_CLINICAL_MS, Target};
+use crate::store::vocabulary::Vocabulary;
+use crate::store::write::{Batch, Conflict, Decision, Method, Version, Write, Written, decide};
+
+/// A row's resource.
+#[derive(Clone, Copy)]
+struct Owner {
+    key: i64,
+    resource_type: i64,
+    clinical_ms: i64,
+}
+
+pub(super) fn batch(
+    connection: &Connection,
+    terms: &Vocabulary,
+    new_systems: &HashMap<String, i64>,
+    batch: &Batch,
+    now: i64,
+) -> Result<Vec<Written>, StoreError> {
+    let mut apply = Apply { connection, terms, new_systems, keys: HashMap::new() };
+    let mut written = Vec::with_capacity(batch.writes.len());
+    let mut audit = batch.audit.clone();
+    for (entry, write) in batch.writes.iter().enumerate() {
+        let result = apply.write(entry, write, now)?;
+        let version = result.version.as_ref().map_or(0, |version| version.version);
+        audit.entity.push(format!("{}/{}/_history/{version}", write.resource_type, write.id));
+        written.push(result);
+    }
+    let entry = serde_json::to_string(&audit).map_err(|e| StoreError::Failed(e.to_string()))?;
+    connection
+        .prepare_cached("INSERT INTO audit (recorded, entry) VALUES (?1, ?2)")?
+        .execute(params![now, entry])?;
+    Ok(written)
+}
+
+struct Apply<'a> {
+    connection: &'a Connection,
+    terms: &'a Vocabulary,
+    new_systems: &'a HashMap<String, i64>,
+    keys: HashMap<Target, i64>,
+}
+
+impl Apply<'_> {
+    fn write(&mut self, entry: usize, write: &Write, now: i64) -> Result<Written, StoreError> {
+        let resource_type = Some(write.resource_type);
+        let key = self.key(Target { resource_type, id: write.id.clone() })?;
+        let current = self.current(key)?;
+        let refused = |conflict| StoreError::Conflict { entry, conflict };
+        let decision = decide(write, current.as_ref(), now).map_err(refused)?;
+        let created = current.as_ref().is_none_or(|version| version.method == Method::Delete);
+        let Decision::Store(version) = decision else {
+            return Ok(Written { version: current, created: false });
+        };
+        let old = index_of(current.as_ref(), write.resource_type, &write.id, self.terms);
+        let new = write.action.content().map(|content| &content.index);
+        for target in old.iter().chain(new).flat_map(targets).collect::<Vec<_>>() {
+            self.key(target)?;
+        }
+        let Self { terms, new_systems, keys, .. } = self;
+        let effects = Effects::between(old.as_ref(), new, &Numbers { terms, new_systems, keys });
+        let clinical_ms = new.map_or(NO_CLINICAL_MS, |index| index.clinical_ms);
+        let resource_type = self.terms.resource_type(write.resource_type);
+        let owner = Owner { key, resource_type, clinical_ms };
+        self.store(owner, &version, current.is_some())?;
+        self.rows(owner, &effects)?;
+        if let Some(holder) = self.unique(owner, &effects)? {
+            return Err(refused(Conflict::DuplicateIdentifier { holder }));
+        }
+        super::registration::note(self.connection, key, &effects)?;
+        Ok(Written { version: Some(version), created })
+    }
+
+    /// The directory key of a target; entered if it was never mentioned.
+    fn key(&mut self, target: Target) -> Result<i64, StoreError> {
+        if let Some(key) = self.keys.get(&target) {
+            return Ok(*key);
+        }
+        let resource_type = self.type_number(target.resource_type);
+        let select = "SELECT key FROM directory WHERE type = ?1 AND id = ?2";
+        let found = self
+            .connection
+            .prepare_cached(select)?
+            .query_row(params![resource_type, target.id], |row| row.get(0))
+            .optional()?;
+        let key = match found {
+            Some(key) => key,
+            None => {
+                self.connection
+                    .prepare_cached("INSERT INTO directory (type, id) VALUES (?1, ?2)")?
+                    .execute(params![resource_type, target.id])?;
+                self.connection.last_insert_rowid()
+            }
+        };
+        self.keys.insert(target, key);
+        Ok(key)
+    }
+
+    fn type_number(&self, resource_type: Option<ResourceType>) -> i64 {
+        resource_type.map_or(0, |t| self.terms.resource_type(t))
+    }
+
+    fn current(&self, key: i64) -> Result<Option<Version>, StoreError> {
+        let sql = "SELECT version, updated, method, body FROM resource WHERE key = ?1";
+        Ok(self.connection.prepare_cached(sql)?.query_row([key], super::version).optional()?)
+    }
+
+    fn store(&self, owner: Owner, version: &Version, replaces: bool) -> Result<(), StoreError> {
+        if replaces {
+            let sql = "INSERT INTO history (key, version, updated, method, body) \
+                       SELECT key, version, updated, method, body FROM resource WHERE key = ?1";
+            self.connection.prepare_cached(sql)?.execute([owner.key])?;
+        }
+        let sql = "INSERT INTO resource (key, type, version, updated, method, clinical_ms, body) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (key) DO UPDATE SET \
+                   version = ?3, updated = ?4, method = ?5, clinical_ms = ?6, body = ?7";
+        self.connection.prepare_cached(sql)?.execute(params![
+            owner.key,
+            owner.resource_type,
+            version.version,
+            version.updated,
+            version.method as i64,
+            owner.clinical_ms,
+            version.body.as_deref(),
+        ])?;
+        Ok(())
+    }
+
+    fn rows(&self, owner: Owner, effects: &Effects) -> Result<(), StoreError> {
+        for row in &effects.rows_gone {
+            let (delete, _) = statements(row);
+            self.row(delete, owner, row)?;
+        }
+        for row in &effects.rows_new {
+            let (_, insert) = statements(row);
+            self.row(insert, owner, row)?;
+        }
+        Ok(())
+    }
+
+    fn row(&self, sql: &str, owner: Owner, row: &Row) -> Result<(), StoreError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let Owner { key, resource_type, .. } = owner;
+        match row {
+            Row::Compartment { patient, clinical_ms } => {
+                statement.execute(params![patient, resource_type, clinical_ms, key])
+            }
+            Row::Token { parameter, code, clinical_ms, system } => {
+                statement.execute(params![parameter, code, clinical_ms, key, system])
+            }
+            Row::PatientToken { patient, parameter, code, clinical_ms, system } => {
+                statement.execute(params![patient, parameter, code, clinical_ms, key, system])
+            }
+            Row::Date { parameter, low, high } => {
+                statement.execute(params![key, parameter, low, high])
+            }
+            Row::Reference { parameter, target } => {
+                statement.execute(params![parameter, target, key])
+            }
+        }?;
+        Ok(())
+    }
+
+    /// Claims and gives up unique identifiers; the id of a holder if one is taken.
+    fn unique(&self, owner: Owner, effects: &Effects) -> Result<Option<String>, StoreError> {
+        for gone in &effects.unique_gone {
+            let sql = "DELETE FROM unique_identifier \
+                       WHERE type = ?1 AND system = ?2 AND value = ?3 AND key = ?4";
+            self.connection.prepare_cached(sql)?.execute(params![
+                owner.resource_type,
+                gone.system,
+                gone.value,
+                owner.key
+            ])?;
+        }
+        for new in &effects.unique_new {
+            let identity = params![owner.resource_type, new.system, new.value];
+            let sql = "SELECT d.id FROM unique_identifier u JOIN directory d ON d.key = u.key \
+                       WHERE u.type = ?1 AND u.system = ?2 AND u.value = ?3";
+            let taken = self.connection.prepare_cached(sql)?.query_row(identity, |row| row.get(0));
+            if let Some(holder) = taken.optional()? {
+                return Ok(Some(holder));
+            }
+            let sql = "INSERT INTO unique_identifier (type, system, value, key) \
+                       VALUES (?1, ?2, ?3, ?4)";
+            self.connection.prepare_cached(sql)?.execute(params![
+                owner.resource_type,
+                new.system,
+                new.value,
+                owner.key
+            ])?;
+        }
+        Ok(None)
+    }
+}
+
+/// The statements that take a row away and that add it.
+fn statements(row: &Row) -> (&'static str, &'static str) {
+    match row {
+        Row::Compartment { .. } => (
+            "DELETE FROM compartment \
+             WHERE patient = ?1 AND type = ?2 AND clinical_ms = ?3 AND key = ?4",
+            "INSERT INTO compartment (patient, type, clinical_ms, key) VALUES (?1, ?2, ?3, ?4)",
+        ),
+        Row::Token { .. } => (
+            "DELETE FROM token WHERE param = ?1 AND code = ?2 AND clinical_ms = ?3 AND key = ?4 \
+             AND system = ?5",
+            "INSERT INTO token (param, code, clinical_ms, key, system) VALUES (?1, ?2, ?3, ?4, ?5)",
+        ),
+        Row::PatientToken { .. } => (
+            "DELETE FROM patient_token WHERE patient = ?1 AND param = ?2 AND code = ?3 \
+             AND clinical_ms = ?4 AND key = ?5 AND system = ?6",
+            "INSERT INTO patient_token (patient, param, code, clinical_ms, key, system) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        ),
+        Row::Date { .. } => (
+            "DELETE FROM date WHERE key = ?1 AND param = ?2 AND low = ?3 AND high = ?4",
+            "INSERT INTO date (key, param, low, high) VALUES (?1, ?2, ?3, ?4)",
+        ),
+        Row::Reference { .. } => (
+            "DELETE FROM reference WHERE param = ?1 AND target = ?2 AND key = ?3",
+            "INSERT INTO reference (param, target, key) VALUES (?1, ?2, ?3)",
+        ),
+    }
+}

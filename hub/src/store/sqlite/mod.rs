@@ -1,0 +1,312 @@
+//! The embedded engine: one file in WAL mode, `synchronous=FULL`, one writer thread that commits
+//! in groups, readers inline.
+//!
+//! A point read takes microseconds, so readers run where they are called, each on a connection of
+//! its own for that moment.
+
+mod apply;
+mod registration;
+mod writer;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use fhir::definitions::ResourceType;
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, ToSql, params, params_from_iter};
+use service::clock::Clock;
+
+use super::StoreError;
+use super::query::{Argument, Found, Query};
+use super::vocabulary::Vocabulary;
+use super::write::{Batch, Method, Version, Written};
+use crate::registration::outbox::{Outcome, Task};
+
+/// Older versions may corrupt a WAL database with several connections.
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+/// The schema this program writes.
+const SCHEMA_VERSION: i64 = 1;
+const SCHEMA: &str = include_str!("../schema/sqlite.sql");
+/// Page cache of the writer, in KiB; of a reader, in KiB.
+const WRITER_CACHE_KIB: i64 = 64 << 10;
+const READER_CACHE_KIB: i64 = 4 << 10;
+
+/// An open SQLite store.
+#[derive(Debug)]
+pub struct Sqlite {
+    path: PathBuf,
+    terms: std::sync::Arc<Vocabulary>,
+    readers: Mutex<Vec<Connection>>,
+    writer: writer::Writer,
+    secret: [u8; 32],
+    clock: Clock,
+    /// Held as long as the store is open: a second process is refused.
+    _lock: File,
+}
+
+impl Sqlite {
+    /// Opens `path`, creating the file in an existing folder, and migrates it.
+    pub fn open(path: &Path, clock: Clock) -> Result<Self, StoreError> {
+        if rusqlite::version_number() < SQLITE_VERSION_MIN {
+            return Err(StoreError::Unavailable("SQLite 3.51.3 or later is needed".into()));
+        }
+        let lock = lock(path)?;
+        let connection = connect(path, OpenFlags::default(), WRITER_CACHE_KIB)?;
+        let terms = migrate(&connection)?;
+        std::fs::write(beside(path, "-head"), HEAD_TEXT).map_err(unavailable)?;
+        let secret = connection
+            .query_row("SELECT value FROM setting WHERE name = 'secret'", [], |row| row.get(0))?;
+        let terms = std::sync::Arc::new(terms);
+        let writer = writer::Writer::start(connection, terms.clone(), clock.clone())?;
+        let readers = Mutex::new(Vec::new());
+        Ok(Self { path: path.to_owned(), terms, readers, writer, secret, clock, _lock: lock })
+    }
+
+    pub(super) fn terms(&self) -> &Vocabulary {
+        &self.terms
+    }
+
+    pub(super) async fn write(&self, batch: Batch) -> Result<Vec<Written>, StoreError> {
+        self.writer.write(batch).await
+    }
+
+    pub(super) async fn close(&self) {
+        self.writer.close().await;
+    }
+
+    pub(super) async fn secret(&self) -> Result<[u8; 32], StoreError> {
+        Ok(self.secret)
+    }
+
+    pub(super) async fn read(
+        &self,
+        t: ResourceType,
+        id: &str,
+    ) -> Result<Option<Version>, StoreError> {
+        let sql = "SELECT r.version, r.updated, r.method, r.body FROM directory d \
+                   JOIN resource r ON r.key = d.key WHERE d.type = ?1 AND d.id = ?2";
+        let of_type = self.terms.resource_type(t);
+        self.with_reader(|c| {
+            Ok(c.prepare_cached(sql)?.query_row(params![of_type, id], version).optional()?)
+        })
+    }
+
+    pub(super) async fn vread(
+        &self,
+        t: ResourceType,
+        id: &str,
+        number: i64,
+    ) -> Result<Option<Version>, StoreError> {
+        let sql = "SELECT v.version, v.updated, v.method, v.body FROM directory d JOIN (\
+                   SELECT key, version, updated, method, body FROM resource UNION ALL \
+                   SELECT key, version, updated, method, body FROM history\
+                   ) v ON v.key = d.key WHERE d.type = ?1 AND d.id = ?2 AND v.version = ?3";
+        let of_type = self.terms.resource_type(t);
+        self.with_reader(|c| {
+            Ok(c.prepare_cached(sql)?.query_row(params![of_type, id, number], version).optional()?)
+        })
+    }
+
+    pub(super) async fn history(
+        &self,
+        t: ResourceType,
+        id: &str,
+        before: i64,
+        limit: usize,
+    ) -> Result<(Vec<Version>, u64), StoreError> {
+        let sql = "SELECT v.version, v.updated, v.method, v.body FROM directory d JOIN (\
+                   SELECT key, version, updated, method, body FROM resource UNION ALL \
+                   SELECT key, version, updated, method, body FROM history\
+                   ) v ON v.key = d.key WHERE d.type = ?1 AND d.id = ?2 AND v.version < ?3 \
+                   ORDER BY v.version DESC LIMIT ?4";
+        let of_type = self.terms.resource_type(t);
+        let versions: Vec<Version> = self.with_reader(|c| {
+            let mut statement = c.prepare_cached(sql)?;
+            let rows = statement.query_map(params![of_type, id, before, limit as i64], version)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })?;
+        let total = self.read(t, id).await?.map_or(0, |current| current.version as u64);
+        Ok((versions, total))
+    }
+
+    pub(super) async fn search(&self, query: &Query) -> Result<Vec<Found>, StoreError> {
+        self.with_reader(|c| {
+            let mut statement = c.prepare_cached(query.sql())?;
+            let found = statement.query_map(params_from_iter(query.arguments()), |row| {
+                Ok(Found {
+                    key: row.get(0)?,
+                    order: row.get(1)?,
+                    id: row.get(2)?,
+                    body: Bytes::copy_from_slice(row.get_ref(3)?.as_blob()?),
+                })
+            })?;
+            Ok(found.collect::<Result<_, _>>()?)
+        })
+    }
+
+    pub(super) async fn numbers(&self, query: &Query) -> Result<Vec<i64>, StoreError> {
+        self.with_reader(|c| {
+            let mut statement = c.prepare_cached(query.sql())?;
+            let rows = statement.query_map(params_from_iter(query.arguments()), |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    pub(super) async fn due_registrations(
+        &self,
+        limit: usize,
+        until: i64,
+    ) -> Result<Vec<Task>, StoreError> {
+        let now = self.clock.now_micros();
+        if !self.with_reader(|c| Ok(registration::any_due(c, now)?))? {
+            return Ok(Vec::new());
+        }
+        self.writer.due_registrations(limit, until).await
+    }
+
+    pub(super) async fn settle_registrations(
+        &self,
+        outcomes: Vec<Outcome>,
+    ) -> Result<(), StoreError> {
+        self.writer.settle_registrations(outcomes).await
+    }
+
+    pub(super) async fn registration_depth(&self) -> Result<(i64, i64), StoreError> {
+        self.with_reader(|c| Ok(registration::depth(c)?))
+    }
+
+    /// Lends a reader's connection; a statement never waits inside, so no lock is held meanwhile.
+    fn with_reader<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let lent = self.readers.lock().expect("no holder of this lock panics").pop();
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = match lent {
+            Some(connection) => connection,
+            None => connect(&self.path, flags, READER_CACHE_KIB)?,
+        };
+        let result = read(&connection);
+        self.readers.lock().expect("no holder of this lock panics").push(connection);
+        result
+    }
+}
+
+const HEAD_TEXT: &str = "The database beside this file holds a record. If the database is gone, \
+                         restore it from a backup: the hub will not start an empty one here.\n";
+
+/// Takes the store's lock, and refuses an empty start where a record was.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    if path.is_dir() {
+        return Err(StoreError::Unavailable(format!("{} is a folder", path.display())));
+    }
+    if !path.exists() && beside(path, "-head").exists() {
+        return Err(StoreError::Unavailable(format!(
+            "{} is missing but was there before: restore it from a backup, or remove {} to start \
+             an empty record",
+            path.display(),
+            beside(path, "-head").display()
+        )));
+    }
+    let file = File::create(beside(path, "-lock")).map_err(|error| {
+        StoreError::Unavailable(format!("{} cannot be written: {error}", path.display()))
+    })?;
+    file.try_lock().map_err(|_| {
+        StoreError::Unavailable(format!("{} is in use by another process", path.display()))
+    })?;
+    Ok(file)
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn connect(path: &Path, flags: OpenFlags, cache_kib: i64) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.set_prepared_statement_cache_capacity(256);
+    connection.pragma_update(None, "busy_timeout", 10_000)?;
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
+    Ok(connection)
+}
+
+/// Brings an empty or older database to [`SCHEMA_VERSION`] and reads its terms.
+fn migrate(connection: &Connection) -> Result<Vocabulary, StoreError> {
+    connection.pragma_update(None, "page_size", 8_192)?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    // FULL: a commit is on the disk before it is acknowledged.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 16_000)?;
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match found {
+        0 => {
+            connection.execute_batch(SCHEMA)?;
+            connection.execute(
+                "INSERT INTO setting (name, value) VALUES ('secret', randomblob(32))",
+                [],
+            )?;
+            connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        }
+        SCHEMA_VERSION => {}
+        newer => {
+            return Err(StoreError::Unavailable(format!(
+                "the database has schema {newer}; this program knows {SCHEMA_VERSION}"
+            )));
+        }
+    }
+    let mut insert = connection.prepare("INSERT OR IGNORE INTO term (text) VALUES (?1)")?;
+    for term in Vocabulary::fixed_terms() {
+        insert.execute([term])?;
+    }
+    connection.execute_batch("COMMIT")?;
+    let mut select = connection.prepare("SELECT text, id FROM term")?;
+    let terms = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(Vocabulary::new(terms.collect::<Result<HashMap<_, _>, _>>()?))
+}
+
+/// Reads version, updated, method, body.
+fn version(row: &Row<'_>) -> rusqlite::Result<Version> {
+    Ok(Version {
+        version: row.get(0)?,
+        updated: row.get(1)?,
+        method: Method::from_number(row.get(2)?),
+        body: row.get_ref(3)?.as_blob_or_null()?.map(Bytes::copy_from_slice),
+    })
+}
+
+impl ToSql for Argument {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Number(number) => number.to_sql(),
+            Self::Text(text) => text.to_sql(),
+        }
+    }
+}
+
+fn unavailable(error: std::io::Error) -> StoreError {
+    StoreError::Unavailable(error.to_string())
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{
+            CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase,
+            ReadOnly, SystemIoFailure,
+        };
+        match error.sqlite_error_code() {
+            Some(DiskFull) => Self::Full,
+            Some(
+                CannotOpen | DatabaseBusy | DatabaseLocked | ReadOnly | SystemIoFailure
+                | DatabaseCorrupt | NotADatabase,
+            ) => Self::Unavailable(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The one writer: a thread that takes what waits, runs each batch in a SAVEPOINT of one
+//! transaction, commits once, and answers only then.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+use rusqlite::Connection;
+use service::clock::Clock;
+use tokio::sync::oneshot;
+
+use super::{apply, registration};
+use crate::registration::outbox::{Outcome, Task};
+use crate::store::StoreError;
+use crate::store::vocabulary::Vocabulary;
+use crate::store::write::{Action, Batch, Written};
+
+/// Batches that may wait; beyond that the caller is told to come back.
+const QUEUE_MAX: usize = 1_024;
+/// Batches in one commit.
+const GROUP_MAX: usize = 128;
+/// Resources in one commit, unless one batch alone has more.
+const GROUP_WRITES_MAX: usize = 2_000;
+
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+enum Job {
+    Write(Batch, Reply<Vec<Written>>),
+    Due(usize, i64, Reply<Vec<Task>>),
+    Settle(Vec<Outcome>, Reply<()>),
+    Close(oneshot::Sender<()>),
+}
+
+/// A job that was done and waits for the commit before its caller hears of it.
+enum Done {
+    Written(Reply<Vec<Written>>, Vec<Written>),
+    Due(Reply<Vec<Task>>, Vec<Task>),
+    Settled(Reply<()>),
+}
+
+impl Done {
+    fn acknowledge(self) {
+        // A caller that went away misses its answer; what it wrote stays written.
+        match self {
+            Self::Written(reply, written) => drop(reply.send(Ok(written))),
+            Self::Due(reply, tasks) => drop(reply.send(Ok(tasks))),
+            Self::Settled(reply) => drop(reply.send(Ok(()))),
+        }
+    }
+
+    fn refuse(self, cause: &str) {
+        let error = StoreError::Unavailable(cause.to_owned());
+        match self {
+            Self::Written(reply, _) => drop(reply.send(Err(error))),
+            Self::Due(reply, _) => drop(reply.send(Err(error))),
+            Self::Settled(reply) => drop(reply.send(Err(error))),
+        }
+    }
+}
+
+/// The queue into the writer thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: SyncSender<Job>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        connection: Connection,
+        terms: Arc<Vocabulary>,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
+        let (queue, jobs) = sync_channel(QUEUE_MAX);
+        let mut thread = Thread { connection, terms, clock, failed: None };
+        std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || thread.run(&jobs))
+            .map_err(super::unavailable)?;
+        Ok(Self { queue })
+    }
+
+    pub(super) async fn write(&self, batch: Batch) -> Result<Vec<Written>, StoreError> {
+        self.submit(|reply| Job::Write(batch, reply)).await
+    }
+
+    pub(super) async fn due_registrations(
+        &self,
+        limit: usize,
+        until: i64,
+    ) -> Result<Vec<Task>, StoreError> {
+        self.submit(|reply| Job::Due(limit, until, reply)).await
+    }
+
+    pub(super) async fn settle_registrations(
+        &self,
+        outcomes: Vec<Outcome>,
+    ) -> Result<(), StoreError> {
+        self.submit(|reply| Job::Settle(outcomes, reply)).await
+    }
+
+    pub(super) async fn close(&self) {
+        let (reply, closed) = oneshot::channel();
+        let queue = self.queue.clone();
+        // The queue may be full: waiting for room must not hold up the runtime.
+        let sent = tokio::task::spawn_blocking(move || queue.send(Job::Close(reply)).is_ok()).await;
+        if matches!(sent, Ok(true)) {
+            let _ = closed.await;
+        }
+    }
+
+    async fn submit<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.try_send(job(reply)).map_err(|error| match error {
+            TrySendError::Full(_) => StoreError::Overloaded,
+            TrySendError::Disconnected(_) => StoreError::Unavailable("the writer has ended".into()),
+        })?;
+        answer.await.map_err(|_| StoreError::Unavailable("the writer has ended".into()))?
+    }
+}
+
+struct Thread {
+    connection: Connection,
+    terms: Arc<Vocabulary>,
+    clock: Clock,
+    /// Set after a failed flush or a damaged file: nothing is written any more.
+    failed: Option<String>,
+}
+
+impl Thread {
+    fn run(&mut self, jobs: &Receiver<Job>) {
+        while let Ok(first) = jobs.recv() {
+            let mut group = vec![first];
+            let mut writes = group[0].writes();
+            while group.len() < GROUP_MAX && writes < GROUP_WRITES_MAX {
+                let Ok(job) = jobs.try_recv() else { break };
+                writes += job.writes();
+                group.push(job);
+            }
+            let close = group.iter().position(|job| matches!(job, Job::Close(_)));
+            let rest = close.map(|at| group.split_off(at)).unwrap_or_default();
+            self.commit(group);
+            if let Some(Job::Close(reply)) = rest.into_iter().next() {
+                // A clean end leaves no WAL behind; if it cannot, the next start replays it.
+                let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+                let _ = reply.send(());
+                return;
+            }
+        }
+    }
+
+    /// Runs a group in one transaction and answers once it is on the disk.
+    fn commit(&mut self, group: Vec<Job>) {
+        if group.is_empty() {
+            return;
+        }
+        if let Some(cause) = &self.failed {
+            group.into_iter().for_each(|job| job.refuse(cause));
+            return;
+        }
+        let new_systems = match self.begin(&group) {
+            Ok(new_systems) => new_systems,
+            Err(error) => {
+                let _ = self.connection.execute_batch("ROLLBACK");
+                let cause = self.note(&error);
+                group.into_iter().for_each(|job| job.refuse(&cause));
+                return;
+            }
+        };
+        let done: Vec<Done> =
+            group.into_iter().filter_map(|job| self.run_job(job, &new_systems)).collect();
+        match self.connection.execute_batch("COMMIT").map_err(StoreError::from) {
+            Ok(()) => {
+                self.terms.learn(new_systems.into_iter().collect());
+                done.into_iter().for_each(Done::acknowledge);
+            }
+            Err(error) => {
+                let _ = self.connection.execute_batch("ROLLBACK");
+                let cause = self.note(&error);
+                done.into_iter().for_each(|done| done.refuse(&cause));
+            }
+        }
+    }
+
+    /// Opens the transaction and enters code systems that no one has met.
+    fn begin(&self, group: &[Job]) -> Result<HashMap<String, i64>, StoreError> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let contents = group.iter().filter_map(Job::batch).flat_map(|batch| &batch.writes);
+        let tokens = contents.filter_map(|w| w.action.content()).flat_map(|c| &c.index.tokens);
+        let unknown = self.terms.unknown(tokens.map(|token| token.system.as_str()));
+        let mut numbers = HashMap::with_capacity(unknown.len());
+        for system in unknown {
+            let sql = "INSERT INTO term (text) VALUES (?1) RETURNING id";
+            let id = self.connection.prepare_cached(sql)?.query_row([&system], |row| row.get(0))?;
+            numbers.insert(system, id);
+        }
+        Ok(numbers)
+    }
+
+    /// Runs one job in a SAVEPOINT, so that its failure is its own. A refusal is answered at once.
+    fn run_job(&mut self, job: Job, new_systems: &HashMap<String, i64>) -> Option<Done> {
+        let now = self.clock.now_micros();
+        match job {
+            Job::Write(batch, reply) => {
+                let run = |c: &Connection| apply::batch(c, &self.terms, new_systems, &batch, now);
+                match in_savepoint(&self.connection, run) {
+                    Ok(written) => return Some(Done::Written(reply, written)),
+                    Err(error) => self.refuse(reply, error),
+                }
+            }
+            Job::Due(limit, until, reply) => {
+                let run = |c: &Connection| registration::due(c, limit, now, until);
+                match in_savepoint(&self.connection, run) {
+                    Ok(tasks) => return Some(Done::Due(reply, tasks)),
+                    Err(error) => self.refuse(reply, error),
+                }
+            }
+            Job::Settle(outcomes, reply) => {
+                let run = |c: &Connection| registration::settle(c, &outcomes);
+                match in_savepoint(&self.connection, run) {
+                    Ok(()) => return Some(Done::Settled(reply)),
+                    Err(error) => self.refuse(reply, error),
+                }
+            }
+            Job::Close(_) => {}
+        }
+        None
+    }
+
+    fn refuse<T>(&mut self, reply: Reply<T>, error: StoreError) {
+        self.note(&error);
+        drop(reply.send(Err(error)));
+    }
+
+    /// Remembers an error after which nothing more may be written, and names it.
+    fn note(&mut self, error: &StoreError) -> String {
+        let cause = error.to_string();
+        if matches!(error, StoreError::Unavailable(_)) {
+            tracing::error!(cause, "the store stops writing: repair the disk and start again");
+            self.failed = Some(cause.clone());
+        }
+        cause
+    }
+}
+
+impl Job {
+    fn batch(&self) -> Option<&Batch> {
+        if let Self::Write(batch, _) = self { Some(batch) } else { None }
+    }
+
+    fn writes(&self) -> usize {
+        self.batch().map_or(1, |batch| {
+            batch.writes.iter().filter(|w| !matches!(w.action, Action::Delete)).count()
+        })
+    }
+
+    fn refuse(self, cause: &str) {
+        let error = StoreError::Unavailable(cause.to_owned());
+        match self {
+            Self::Write(_, reply) => drop(reply.send(Err(error))),
+            Self::Due(_, _, reply) => drop(reply.send(Err(error))),
+            Self::Settle(_, reply) => drop(reply.send(Err(error))),
+            Self::Close(reply) => drop(reply.send(())),
+        }
+    }
+}
+
+fn in_savepoint<T>(
+    connection: &Connection,
+    run: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    connection.prepare_cached("SAVEPOINT job")?.execute([])?;
+    let result = run(connection);
+    if result.is_err() {
+        connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+    }
+    connection.prepare_cached("RELEASE job")?.execute([])?;
+    result
+}
