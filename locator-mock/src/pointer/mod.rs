@@ -1,0 +1,150 @@
+//! A pointer: a DocumentReference that says where a record about a patient is held.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `tree` | JSON that keeps order and duplicates |
+//! | `model`, `pattern` | which members there may be and what they look like (400) |
+//! | `rules`, `content` | what they must say, in the NRL's order (422) |
+//! | `codes` | types, categories, formats, practice settings |
+//! | `text` | the server's id, date and lastUpdated put into the text as received |
+
+pub(crate) mod codes;
+mod content;
+mod model;
+mod pattern;
+mod rules;
+mod text;
+mod tree;
+
+use bytes::Bytes;
+use fhir::identifier::NhsNumber;
+use fhir::instant::format_instant;
+
+pub(crate) use tree::Node;
+
+use crate::error::{Fault, LocatorError, Source};
+
+/// A pointer as it is stored: its text, and the values it is found by.
+#[derive(Debug, Clone)]
+pub(crate) struct Pointer {
+    pub(crate) id: String,
+    pub(crate) custodian: String,
+    pub(crate) nhs_number: String,
+    /// `system|code`
+    pub(crate) kind: String,
+    /// `system|code`
+    pub(crate) category: String,
+    pub(crate) created_micros: i64,
+    pub(crate) body: String,
+}
+
+/// A pointer as it was received, found to fit the model.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    text: String,
+    root: Node,
+}
+
+impl Candidate {
+    /// Reads a pointer and checks it against the model.
+    pub(crate) fn parse(body: &Bytes) -> Result<Self, LocatorError> {
+        let malformed = |faults| LocatorError::Malformed { source: Source::Body, faults };
+        let invalid_json = |error: &dyn std::fmt::Display| {
+            malformed(vec![Fault::new("", format!("Invalid JSON: {error}"))])
+        };
+        let text = std::str::from_utf8(body).map_err(|error| invalid_json(&error))?;
+        let root = Node::parse(body).map_err(|error| invalid_json(&error))?;
+        let faults = model::check("", &root, &model::DOCUMENT_REFERENCE);
+        if !faults.is_empty() {
+            return Err(malformed(faults));
+        }
+        let paths = root.duplicates();
+        if !paths.is_empty() {
+            return Err(LocatorError::DuplicateKeys(paths));
+        }
+        Ok(Self { text: text.to_owned(), root })
+    }
+
+    /// Checks the business rules. `id` is the one the pointer is to have.
+    pub(crate) fn check(self, id: Option<String>) -> Result<Checked, LocatorError> {
+        let nhs_number = rules::check(&self.root, id.as_deref())?;
+        let id = id.expect("the rules refuse a pointer without an id");
+        Ok(Checked { id, nhs_number, candidate: self })
+    }
+
+    /// The id the pointer was sent with.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.root.text_at("id")
+    }
+}
+
+/// A pointer that keeps every rule but those about its caller and about other pointers.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// The id it is to have.
+    pub(crate) id: String,
+    nhs_number: NhsNumber,
+    candidate: Candidate,
+}
+
+impl Checked {
+    /// Its members.
+    pub(crate) fn root(&self) -> &Node {
+        &self.candidate.root
+    }
+
+    /// Its custodian's code.
+    pub(crate) fn custodian(&self) -> &str {
+        self.root().text_at("custodian.identifier.value").unwrap_or_default()
+    }
+
+    /// The patient's number.
+    pub(crate) fn nhs_number(&self) -> &str {
+        self.nhs_number.as_str()
+    }
+
+    /// Its type as `system|code`.
+    pub(crate) fn kind(&self) -> String {
+        self.token("type.coding[0]")
+    }
+
+    fn token(&self, coding: &str) -> String {
+        let part =
+            |name: &str| self.root().text_at(&format!("{coding}.{name}")).unwrap_or_default();
+        format!("{}|{}", part("system"), part("code"))
+    }
+
+    /// The pointer as a new one, created at `now_micros`.
+    pub(crate) fn created(&self, now_micros: i64) -> Pointer {
+        let now = format_instant(now_micros);
+        self.stored(now_micros, &now, &now)
+    }
+
+    /// The pointer in place of `previous`: its creation and date stay.
+    pub(crate) fn updated(&self, previous: &Pointer, date: &str, now_micros: i64) -> Pointer {
+        self.stored(previous.created_micros, date, &format_instant(now_micros))
+    }
+
+    fn stored(&self, created_micros: i64, date: &str, last_updated: &str) -> Pointer {
+        Pointer {
+            id: self.id.clone(),
+            custodian: self.custodian().to_owned(),
+            nhs_number: self.nhs_number().to_owned(),
+            kind: self.kind(),
+            category: self.token("category[0].coding[0]"),
+            created_micros,
+            body: text::stamp(&self.candidate.text, &self.id, date, last_updated),
+        }
+    }
+}
+
+/// Whether the text of a stored pointer still fits the model.
+pub(crate) fn is_readable(body: &str) -> bool {
+    let root = Node::parse(body.as_bytes());
+    root.is_ok_and(|root| model::check("", &root, &model::DOCUMENT_REFERENCE).is_empty())
+}
+
+/// The code of the organisation that produced the pointer with this id.
+pub(crate) fn producer_of(id: &str) -> &str {
+    id.split_once('-').map_or(id, |(producer, _)| producer)
+}

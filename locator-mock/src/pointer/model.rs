@@ -1,0 +1,310 @@
+//! The model: which members a pointer may have, how often, and what they look like.
+//!
+//! The NRL checks this before any other rule and reports every fault by path. Nothing is let in
+//! that the tables below do not name; nothing may be empty.
+
+use super::pattern::Pattern;
+use super::tree::Node;
+use crate::error::Fault;
+
+/// One member of an object.
+#[derive(Debug)]
+pub(super) struct Element {
+    name: &'static str,
+    kind: Kind,
+    times: Times,
+}
+
+/// What a member holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Text(Pattern),
+    OneOf(&'static [&'static str]),
+    Flag,
+    Integer,
+    Object(&'static [Element]),
+}
+
+/// How often a member stands there.
+#[derive(Debug, Clone, Copy)]
+enum Times {
+    Optional,
+    Once,
+    Array { required: bool, max: usize },
+}
+
+pub(super) const fn optional(name: &'static str, kind: Kind) -> Element {
+    Element { name, kind, times: Times::Optional }
+}
+
+pub(super) const fn once(name: &'static str, kind: Kind) -> Element {
+    Element { name, kind, times: Times::Once }
+}
+
+const fn any(name: &'static str, kind: Kind) -> Element {
+    Element { name, kind, times: Times::Array { required: false, max: usize::MAX } }
+}
+
+pub(super) const fn some(name: &'static str, kind: Kind, max: usize) -> Element {
+    Element { name, kind, times: Times::Array { required: true, max } }
+}
+
+const ID: Element = optional("id", Kind::Text(Pattern::Id));
+
+/// `DocumentReference`
+pub(super) static DOCUMENT_REFERENCE: [Element; 22] = [
+    once("resourceType", Kind::OneOf(&["DocumentReference"])),
+    optional("id", Kind::Text(Pattern::PointerId)),
+    optional("meta", Kind::Object(&META)),
+    optional("implicitRules", Kind::Text(Pattern::Anything)),
+    optional("language", Kind::Text(Pattern::Code)),
+    optional("text", Kind::Object(&NARRATIVE)),
+    optional("masterIdentifier", Kind::Object(&IDENTIFIER)),
+    any("identifier", Kind::Object(&IDENTIFIER)),
+    once("status", Kind::Text(Pattern::Current)),
+    optional("docStatus", Kind::OneOf(&["entered-in-error", "amended", "preliminary", "final"])),
+    once("type", Kind::Object(&NRL_CODEABLE_CONCEPT)),
+    some("category", Kind::Object(&NRL_CODEABLE_CONCEPT), usize::MAX),
+    optional("subject", Kind::Object(&REFERENCE)),
+    optional("date", Kind::Text(Pattern::Instant)),
+    some("author", Kind::Object(&REFERENCE), usize::MAX),
+    optional("authenticator", Kind::Object(&REFERENCE)),
+    optional("custodian", Kind::Object(&REFERENCE)),
+    any("relatesTo", Kind::Object(&RELATES_TO)),
+    optional("description", Kind::Text(Pattern::Words)),
+    any("securityLabel", Kind::Object(&CODEABLE_CONCEPT)),
+    some("content", Kind::Object(&CONTENT), usize::MAX),
+    once("context", Kind::Object(&CONTEXT)),
+];
+
+static META: [Element; 7] = [
+    ID,
+    optional("versionId", Kind::Text(Pattern::Id)),
+    optional("lastUpdated", Kind::Text(Pattern::Instant)),
+    optional("source", Kind::Text(Pattern::Words)),
+    any("profile", Kind::Text(Pattern::Words)),
+    any("security", Kind::Object(&CODING)),
+    any("tag", Kind::Object(&CODING)),
+];
+
+static NARRATIVE: [Element; 3] =
+    [ID, once("status", Kind::Text(Pattern::Code)), once("div", Kind::Text(Pattern::Anything))];
+
+static IDENTIFIER: [Element; 7] = [
+    ID,
+    optional("use", Kind::Text(Pattern::Code)),
+    optional("type", Kind::Object(&CODEABLE_CONCEPT)),
+    optional("system", Kind::Text(Pattern::Words)),
+    optional("value", Kind::Text(Pattern::Words)),
+    optional("period", Kind::Object(&PERIOD)),
+    optional("assigner", Kind::Object(&REFERENCE)),
+];
+
+static REFERENCE: [Element; 5] = [
+    ID,
+    optional("reference", Kind::Text(Pattern::Words)),
+    optional("type", Kind::Text(Pattern::Words)),
+    optional("identifier", Kind::Object(&IDENTIFIER)),
+    optional("display", Kind::Text(Pattern::Words)),
+];
+
+static PERIOD: [Element; 3] = [
+    ID,
+    optional("start", Kind::Text(Pattern::DateTime)),
+    optional("end", Kind::Text(Pattern::DateTime)),
+];
+
+static CODING: [Element; 6] = [
+    ID,
+    optional("system", Kind::Text(Pattern::System)),
+    optional("version", Kind::Text(Pattern::Words)),
+    optional("code", Kind::Text(Pattern::Code)),
+    optional("display", Kind::Text(Pattern::Words)),
+    optional("userSelected", Kind::Flag),
+];
+
+static CODEABLE_CONCEPT: [Element; 3] =
+    [ID, any("coding", Kind::Object(&CODING)), optional("text", Kind::Text(Pattern::Words))];
+
+static NRL_CODING: [Element; 6] = [
+    ID,
+    once("system", Kind::Text(Pattern::System)),
+    optional("version", Kind::Text(Pattern::Words)),
+    once("code", Kind::Text(Pattern::Code)),
+    once("display", Kind::Text(Pattern::Words)),
+    optional("userSelected", Kind::Flag),
+];
+
+static NRL_CODEABLE_CONCEPT: [Element; 3] = [
+    ID,
+    some("coding", Kind::Object(&NRL_CODING), 1),
+    optional("text", Kind::Text(Pattern::Words)),
+];
+
+static RELATES_TO: [Element; 3] =
+    [ID, once("code", Kind::Text(Pattern::Code)), once("target", Kind::Object(&REFERENCE))];
+
+static CONTENT: [Element; 4] = [
+    ID,
+    once("attachment", Kind::Object(&ATTACHMENT)),
+    once("format", Kind::Object(&FORMAT)),
+    some("extension", Kind::Object(&EXTENSION), 2),
+];
+
+static ATTACHMENT: [Element; 9] = [
+    ID,
+    once("contentType", Kind::Text(Pattern::Code)),
+    optional("language", Kind::Text(Pattern::Code)),
+    optional("data", Kind::Text(Pattern::Base64)),
+    once("url", Kind::Text(Pattern::Anything)),
+    optional("size", Kind::Integer),
+    optional("hash", Kind::Text(Pattern::Base64)),
+    optional("title", Kind::Text(Pattern::Words)),
+    optional("creation", Kind::Text(Pattern::DateTime)),
+];
+
+static FORMAT: [Element; 6] = [
+    ID,
+    once("system", Kind::OneOf(&[super::codes::FORMAT])),
+    optional("version", Kind::Text(Pattern::Words)),
+    once(
+        "code",
+        Kind::OneOf(&[super::codes::CONTACT, super::codes::UNSTRUCTURED, super::codes::STRUCTURED]),
+    ),
+    once(
+        "display",
+        Kind::OneOf(&[
+            "Contact details (HTTP Unsecured)",
+            "Unstructured Document",
+            "Structured Document",
+        ]),
+    ),
+    optional("userSelected", Kind::Flag),
+];
+
+static EXTENSION: [Element; 3] = [
+    ID,
+    optional("url", Kind::Text(Pattern::Anything)),
+    optional("valueCodeableConcept", Kind::Object(&CODEABLE_CONCEPT)),
+];
+
+static CONTEXT: [Element; 8] = [
+    ID,
+    any("encounter", Kind::Object(&REFERENCE)),
+    any("event", Kind::Object(&CODEABLE_CONCEPT)),
+    optional("period", Kind::Object(&PERIOD)),
+    optional("facilityType", Kind::Object(&CODEABLE_CONCEPT)),
+    once("practiceSetting", Kind::Object(&NRL_CODEABLE_CONCEPT)),
+    optional("sourcePatientInfo", Kind::Object(&REFERENCE)),
+    any("related", Kind::Object(&REFERENCE)),
+];
+
+/// Every object may carry extensions.
+static EXTENSIONS: Element = any("extension", Kind::Object(&EXTENSION));
+
+/// Checks `node`, found at `path`, against the model of an object; returns every fault.
+pub(super) fn check(path: &str, node: &Node, model: &'static [Element]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    check_object(path, node, model, &mut faults);
+    faults
+}
+
+fn check_object(path: &str, node: &Node, model: &'static [Element], faults: &mut Vec<Fault>) {
+    let Node::Object(members) = node else {
+        faults.push(Fault::new(path, "Input should be an object"));
+        return;
+    };
+    let empty = empty_members(members);
+    if !empty.is_empty() {
+        let list = empty.join(", ");
+        let message = format!("Value error, The following fields are empty: {list}");
+        faults.push(Fault::new(path, message));
+        return;
+    }
+    for element in model {
+        check_element(&join(path, element.name), node.get(element.name), element, faults);
+    }
+    let known = |name: &str| model.iter().any(|element| element.name == name);
+    if !known("extension") {
+        let path = join(path, "extension");
+        check_element(&path, node.get("extension"), &EXTENSIONS, faults);
+    }
+    for (name, _) in members {
+        if !known(name) && name != "extension" {
+            faults.push(Fault::new(join(path, name), "Extra inputs are not permitted"));
+        }
+    }
+}
+
+/// Names of members that say nothing, and of items that say nothing.
+fn empty_members(members: &[(String, Node)]) -> Vec<String> {
+    let mut empty = Vec::new();
+    for (name, value) in members {
+        if value.is_empty() {
+            empty.push(name.clone());
+        } else if let Node::Array(items) = value {
+            let items = items.iter().enumerate().filter(|(_, item)| item.is_empty());
+            empty.extend(items.map(|(index, _)| format!("{name}[{index}]")));
+        }
+    }
+    empty
+}
+
+fn check_element(path: &str, value: Option<&Node>, element: &Element, faults: &mut Vec<Fault>) {
+    match (value, element.times) {
+        (None, Times::Optional | Times::Array { required: false, .. }) => {}
+        (None, Times::Once | Times::Array { required: true, .. }) => {
+            faults.push(Fault::new(path, "Field required"));
+        }
+        (Some(value), Times::Optional | Times::Once) => {
+            check_value(path, value, element.kind, faults);
+        }
+        (Some(Node::Array(items)), Times::Array { max, .. }) => {
+            if items.len() > max {
+                let (plural, given) = (if max == 1 { "" } else { "s" }, items.len());
+                let message = format!(
+                    "List should have at most {max} item{plural} after validation, not {given}"
+                );
+                faults.push(Fault::new(path, message));
+                return;
+            }
+            for (index, item) in items.iter().enumerate() {
+                check_value(&format!("{path}[{index}]"), item, element.kind, faults);
+            }
+        }
+        (Some(_), Times::Array { .. }) => {
+            faults.push(Fault::new(path, "Input should be a valid array"));
+        }
+    }
+}
+
+fn check_value(path: &str, value: &Node, kind: Kind, faults: &mut Vec<Fault>) {
+    let message = match (kind, value) {
+        (Kind::Object(model), _) => return check_object(path, value, model, faults),
+        (Kind::Text(pattern), Node::Text(text)) if pattern.matches(text) => return,
+        (Kind::Text(pattern), Node::Text(_)) => {
+            format!("String should match pattern '{}'", pattern.as_str())
+        }
+        (Kind::Text(_), _) => "Input should be a valid string".to_owned(),
+        (Kind::OneOf(words), Node::Text(text)) if words.contains(&text.as_str()) => return,
+        (Kind::OneOf(words), _) => format!("Input should be {}", either(words)),
+        (Kind::Flag, Node::Bool(_)) => return,
+        (Kind::Flag, _) => "Input should be a valid boolean".to_owned(),
+        (Kind::Integer, Node::Number(number)) if number.fract() == 0.0 => return,
+        (Kind::Integer, _) => "Input should be a valid integer".to_owned(),
+    };
+    faults.push(Fault::new(path, message));
+}
+
+/// `'a'`, `'a' or 'b'`, `'a', 'b' or 'c'`
+fn either(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
