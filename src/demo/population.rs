@@ -77,8 +77,8 @@ pub(crate) struct Record {
 
 /// Makes `patients` people who are known in some of `regions`, with histories that end at `today`.
 ///
-/// Practices and practitioners are created on the condition that the region does not have them
-/// yet (`ifNoneExist`), so that the Bundles of a region share them.
+/// Practices and practitioners are put under ids of their own, so that the Bundles of a region
+/// share them.
 pub(crate) fn population(
     seed: u64,
     patients: usize,

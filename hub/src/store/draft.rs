@@ -10,6 +10,9 @@ use fhir::json::{minify, push_string};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+/// What stands between the version and the time.
+const UPDATED: &[u8] = br#"","lastUpdated":""#;
+
 /// A resource ready to be given its version.
 #[derive(Debug, Clone)]
 pub struct Draft {
@@ -56,11 +59,22 @@ impl Draft {
         let mut out = Vec::with_capacity(self.before.len() + self.after.len() + 64);
         out.extend_from_slice(&self.before);
         out.extend_from_slice(version.to_string().as_bytes());
-        out.extend_from_slice(br#"","lastUpdated":""#);
+        out.extend_from_slice(UPDATED);
         out.extend_from_slice(format_instant(updated_micros).as_bytes());
         out.push(b'"');
         out.extend_from_slice(&self.after);
         out.into()
+    }
+
+    /// Whether storing this over `body` would change nothing but the version and its time.
+    pub fn says_the_same_as(&self, body: &[u8]) -> bool {
+        let same = || {
+            let middle = body.strip_prefix(&*self.before)?.strip_suffix(&*self.after)?;
+            let digits = middle.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let time = middle[digits..].strip_prefix(UPDATED)?.strip_suffix(b"\"")?;
+            Some(!time.contains(&b'"'))
+        };
+        same().unwrap_or(false)
     }
 
     fn id(&mut self, id: &str) {
@@ -158,6 +172,23 @@ mod tests {
             r#"{{"x":1,"id":"a","meta":{{{META},"tag":[{{"code":"t"}}]}},"resourceType":"Basic","y":2}}"#
         );
         assert_eq!(stored(text), expected);
+    }
+
+    #[test]
+    fn the_same_content_is_known_again() {
+        let draft = |text: &str| Draft::new(text.as_bytes(), "a").unwrap();
+        let first = r#"{"resourceType":"Basic","code":{"text":"x"}}"#;
+        let body = draft(first).render(7, 1_000);
+        assert!(draft(first).says_the_same_as(&body));
+        for other in [
+            r#"{"resourceType":"Basic","code":{"text":"y"}}"#,
+            r#"{"resourceType":"Basic","meta":{"source":"s"},"code":{"text":"x"}}"#,
+            r#"{"resourceType":"Basic"}"#,
+        ] {
+            assert!(!draft(other).says_the_same_as(&body), "{other}");
+        }
+        let tagged = draft(r#"{"resourceType":"Basic","meta":{"source":"s"}}"#).render(1, 0);
+        assert!(!draft(r#"{"resourceType":"Basic"}"#).says_the_same_as(&tagged));
     }
 
     #[test]

@@ -23,10 +23,10 @@ pub const NO_CLINICAL_MS: i64 = -(1 << 46);
 const CODE_BYTES_MAX: usize = 190;
 
 /// The parameters that name a type's clinical time, the first that a type has counts.
-const CLINICAL: [&str; 18] = [
-    "date", "authoredon", "authored-on", "authored", "effective", "effective-time",
-    "whenhandedover", "recorded-date", "onset-date", "occurrence", "period", "created", "issued",
-    "sent", "started", "recorded", "start-date", "death-date",
+const CLINICAL: [&str; 17] = [
+    "authoredon", "authored-on", "authored", "effective", "effective-time", "whenhandedover",
+    "date", "recorded-date", "onset-date", "occurrence", "period", "created", "issued", "sent",
+    "started", "recorded", "start-date",
 ];
 
 /// The date parameter whose value orders a type's resources in time.

@@ -144,7 +144,7 @@ pub enum Conflict {
 pub enum Decision {
     /// A new version is stored.
     Store(Version),
-    /// There is nothing to do: it is deleted or was never there.
+    /// There is nothing to do: the current version says the same already.
     Nothing,
 }
 
@@ -167,6 +167,11 @@ pub fn decide(write: &Write, current: Option<&Version>, now: i64) -> Result<Deci
         (Action::Create(_), Some(_)) => Err(Conflict::IdTaken),
         (Action::Create(content), None) => store(Method::Create, content),
         (Action::Update { may_create: false, .. }, None) => Err(Conflict::NotFound),
+        (Action::Update { content, .. }, Some(Version { body: Some(body), .. }))
+            if content.draft.says_the_same_as(body) =>
+        {
+            Ok(Decision::Nothing)
+        }
         (Action::Update { content, .. }, _) => store(Method::Update, content),
         (Action::Delete, None | Some(Version { method: Method::Delete, .. })) => {
             Ok(Decision::Nothing)

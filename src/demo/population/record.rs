@@ -1,7 +1,6 @@
 //! One person's record in one region: a closed transaction Bundle.
 //! <https://hl7.org/fhir/R4/http.html#transaction>
 
-use fhir::identifier::ODS_CODE;
 use jiff::ToSpan;
 use jiff::civil::Date;
 
@@ -9,7 +8,7 @@ use super::catalogue::{self, Code, Medicine, SNOMED};
 use super::json::{Json, array, object};
 use super::people::Identity;
 use super::random::Random;
-use super::resources::{self, Fact, GMP_NUMBER};
+use super::resources::{self, Fact};
 use super::staff::{self, Doctor, Place};
 use super::{Nation, Region, medication, observations};
 
@@ -92,10 +91,10 @@ impl<'a> Record<'a> {
         let mut record =
             Self { setting, random, entries: Vec::new(), patient, clinician, provider };
         let (place, doctor) = record.staff();
-        let at_place = format!("identifier={ODS_CODE}|{}", place.ods);
-        let provider = record.add("Organization", resources::organization(&place), Some(at_place));
-        let number = format!("identifier={GMP_NUMBER}|{}", doctor.number);
-        let clinician = record.add("Practitioner", resources::practitioner(&doctor), Some(number));
+        let organization = resources::organization(&place);
+        let provider = record.add("Organization", organization, Some(&place.ods));
+        let practitioner = resources::practitioner(&doctor);
+        let clinician = record.add("Practitioner", practitioner, Some(&doctor.number));
         record.provider = resources::reference(&provider);
         record.clinician = resources::reference(&clinician);
         let practice = if setting.at_home {
@@ -120,15 +119,18 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Adds an entry and returns its `fullUrl`.
-    fn add(&mut self, kind: &str, resource: Json, if_none_exist: Option<String>) -> String {
+    /// Adds an entry and returns its `fullUrl`. What has an `id` of its own is shared by the Bundles
+    /// of a region: each puts it, and it is there once.
+    fn add(&mut self, kind: &str, resource: Json, id: Option<&str>) -> String {
+        let request = match id {
+            None => object! { "method" => "POST", "url" => kind },
+            Some(id) => object! { "method" => "PUT", "url" => format!("{kind}/{id}") },
+        };
         let full_url = format!("urn:uuid:{}", self.random.uuid());
         self.entries.push(object! {
             "fullUrl" => &full_url,
             "resource" => resource,
-            "request" => object! {
-                "method" => "POST", "url" => kind, "ifNoneExist" => if_none_exist,
-            },
+            "request" => request,
         });
         full_url
     }

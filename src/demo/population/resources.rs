@@ -73,6 +73,7 @@ pub(super) fn identifiers(uuid: &str) -> Json {
 pub(super) fn organization(place: &Place) -> Json {
     object! {
         "resourceType" => "Organization",
+        "id" => &place.ods,
         "meta" => meta("UKCore-Organization"),
         "identifier" => array![object! { "system" => ODS_CODE, "value" => &place.ods }],
         "active" => true,
@@ -81,12 +82,13 @@ pub(super) fn organization(place: &Place) -> Json {
 }
 
 /// The system of general medical practitioners' codes.
-pub(super) const GMP_NUMBER: &str = "https://fhir.hl7.org.uk/Id/gmp-number";
+const GMP_NUMBER: &str = "https://fhir.hl7.org.uk/Id/gmp-number";
 
 /// UKCore-Practitioner.
 pub(super) fn practitioner(doctor: &Doctor) -> Json {
     object! {
         "resourceType" => "Practitioner",
+        "id" => &doctor.number,
         "meta" => meta("UKCore-Practitioner"),
         "identifier" => array![object! { "system" => GMP_NUMBER, "value" => &doctor.number }],
         "active" => true,

@@ -1,0 +1,206 @@
+//! A hub on each engine, and requests to it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use hub::Hub;
+use hub::config::HubConfig;
+use serde_json::Value;
+use service::clock::Clock;
+use sqlx::Connection;
+use tempfile::TempDir;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+/// A hub that lives as long as its test.
+pub struct Kit {
+    pub hub: Arc<Hub>,
+    router: Router,
+    _folder: TempDir,
+}
+
+/// An answer, read.
+#[derive(Debug)]
+pub struct Response {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Response {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    pub fn header(&self, name: impl AsRef<str>) -> &str {
+        self.headers.get(name.as_ref()).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn etag(&self) -> &str {
+        self.header(ETAG.as_str())
+    }
+
+    /// The id in the Location.
+    pub fn id(&self) -> String {
+        let location = self.header(LOCATION.as_str());
+        location.split("/_history/").next().unwrap().rsplit('/').next().unwrap().to_owned()
+    }
+
+    /// Asserts a refusal with an OperationOutcome that a person can act on.
+    pub fn assert_refused(&self, status: StatusCode) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        let outcome = self.json();
+        assert_eq!(outcome["resourceType"], "OperationOutcome", "{}", self.text);
+        assert!(outcome["issue"][0]["diagnostics"].as_str().is_some_and(|d| d.len() > 10));
+        outcome
+    }
+}
+
+impl Kit {
+    pub async fn sqlite() -> Self {
+        let folder = TempDir::new().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("hub.db").display());
+        Self::open(&url, folder).await
+    }
+
+    /// On a database of its own, if `TEST_POSTGRES_URL` names a server.
+    pub async fn postgres() -> Option<Self> {
+        let Ok(server) = std::env::var("TEST_POSTGRES_URL") else {
+            eprintln!("skipped: TEST_POSTGRES_URL names no PostgreSQL (tests/run starts one)");
+            return None;
+        };
+        let name = format!("hub_{}", Uuid::new_v4().simple());
+        let mut connection = sqlx::PgConnection::connect(&server).await.unwrap();
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        sqlx::query(create).execute(&mut connection).await.unwrap();
+        let url = server.replace("/postgres?", &format!("/{name}?"));
+        Some(Self::open(&url, TempDir::new().unwrap()).await)
+    }
+
+    async fn open(url: &str, folder: TempDir) -> Self {
+        let journal = folder.path().join("journal.ndjson");
+        let toml = format!(
+            "server = {{ listen = \"127.0.0.1:0\", public_url = \"http://hub.test/FHIR/R4\" }}\n\
+             admin = {{ listen = \"127.0.0.1:0\" }}\n\
+             region = {{ ods = \"QWO\", name = \"West Yorkshire\", nation = \"england\" }}\n\
+             store = {{ url = \"{url}\" }}\n\
+             security = {{ mode = \"open\" }}\n\
+             audit = {{ journal = \"{}\" }}\n",
+            journal.display()
+        );
+        let config: HubConfig = service::config::parse(&toml, "HUB_TEST_NONE__").unwrap();
+        let hub = Hub::open(config, Clock::System).await.unwrap();
+        Self { router: hub.router(), hub, _folder: folder }
+    }
+
+    /// The journal's lines.
+    pub fn journal(&self) -> Vec<Value> {
+        let file = self.hub.config.audit.journal.as_ref().unwrap();
+        let text = std::fs::read_to_string(file).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub async fn send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Response {
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.into()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        Response { status: parts.status, headers: parts.headers, text }
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        self.send("GET", &format!("/FHIR/R4/{path}"), &[], Body::empty()).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Response {
+        self.send("DELETE", &format!("/FHIR/R4/{path}"), &[], Body::empty()).await
+    }
+
+    pub async fn post(&self, path: &str, body: &str) -> Response {
+        self.with_body("POST", path, body, &[]).await
+    }
+
+    pub async fn put(&self, path: &str, body: &str) -> Response {
+        self.with_body("PUT", path, body, &[]).await
+    }
+
+    pub async fn put_if_match(&self, path: &str, etag: &str, body: &str) -> Response {
+        self.with_body("PUT", path, body, &[("if-match", etag)]).await
+    }
+
+    pub async fn with_body(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) -> Response {
+        let mut all = vec![(CONTENT_TYPE.as_str(), "application/fhir+json")];
+        all.extend(headers);
+        let url = format!("/FHIR/R4/{path}");
+        self.send(method, url.trim_end_matches('/'), &all, body.to_owned()).await
+    }
+
+    /// A search; asserts that it succeeds.
+    pub async fn search(&self, path: &str) -> Value {
+        let response = self.get(path).await;
+        assert_eq!(response.status, StatusCode::OK, "{path}: {}", response.text);
+        response.json()
+    }
+
+    /// Ids of the matches of a search, in order.
+    pub async fn ids(&self, path: &str) -> Vec<String> {
+        matches(&self.search(path).await)
+    }
+
+    /// How many resources of a type there are.
+    pub async fn count(&self, resource_type: &str) -> i64 {
+        self.search(&format!("{resource_type}?_summary=count")).await["total"].as_i64().unwrap()
+    }
+}
+
+/// Ids of the matches of a searchset, in order.
+pub fn matches(bundle: &Value) -> Vec<String> {
+    let entries = bundle["entry"].as_array().cloned().unwrap_or_default();
+    let matches = entries.iter().filter(|entry| entry["search"]["mode"] == "match");
+    matches.map(|entry| entry["resource"]["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A link's path and query, to be asked of the same hub.
+pub fn link(bundle: &Value, relation: &str) -> Option<String> {
+    let links = bundle["link"].as_array()?;
+    let link = links.iter().find(|link| link["relation"] == relation)?;
+    Some(link["url"].as_str()?.strip_prefix("http://hub.test/FHIR/R4/")?.to_owned())
+}
+
+/// Runs each story on both engines.
+macro_rules! on_both_engines {
+    ($($story:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() { super::$story(crate::kit::Kit::sqlite().await).await })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() {
+                if let Some(kit) = crate::kit::Kit::postgres().await { super::$story(kit).await }
+            })+
+        }
+    };
+}
+pub(crate) use on_both_engines;

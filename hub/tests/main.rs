@@ -1,0 +1,11 @@
+//! Stories of one hub, each on both engines.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod kit;
+mod race;
+mod record;
+mod refusal;
+mod registration;
+mod search;
+mod transaction;
+mod real_input;

@@ -1,0 +1,112 @@
+//! Bad input: a 4xx that a person can act on, and nothing stored.
+
+use axum::body::Body;
+use http::StatusCode;
+
+use crate::kit::{Kit, on_both_engines};
+
+on_both_engines!(
+    bad_bodies_are_refused_and_nothing_is_stored,
+    bad_urls_are_refused_in_fhirs_terms,
+    bad_searches_name_the_parameter,
+    an_oversize_body_is_refused,
+);
+
+async fn bad_bodies_are_refused_and_nothing_is_stored(kit: Kit) {
+    let deep = format!(r#"{{"resourceType":"Patient","extension":{}1"#, "[".repeat(1_000_000));
+    let long_id = format!(r#"{{"resourceType":"Patient","id":"{}"}}"#, "a".repeat(65));
+    let cases: Vec<(&str, StatusCode, &str)> = vec![
+        ("{", StatusCode::BAD_REQUEST, ""),
+        ("", StatusCode::BAD_REQUEST, ""),
+        (&deep, StatusCode::BAD_REQUEST, ""),
+        ("[]", StatusCode::BAD_REQUEST, ""),
+        (r#"{"resourceType":"Patient"} x"#, StatusCode::BAD_REQUEST, ""),
+        (r#"{"resourceType":"Observation","status":"final","code":{"text":"x"}}"#, StatusCode::BAD_REQUEST, "resourceType"),
+        (r#"{"resourceType":"Bogus"}"#, StatusCode::UNPROCESSABLE_ENTITY, ""),
+        (r#"{"resourceType":"Patient","birthDate":"2000-13-40"}"#, StatusCode::UNPROCESSABLE_ENTITY, "Patient.birthDate"),
+        (r#"{"resourceType":"Patient","birthDate":"2000-02-30"}"#, StatusCode::UNPROCESSABLE_ENTITY, "Patient.birthDate"),
+        (r#"{"resourceType":"Patient","colour":"red"}"#, StatusCode::UNPROCESSABLE_ENTITY, "Patient"),
+        (r#"{"resourceType":"Patient","active":null}"#, StatusCode::UNPROCESSABLE_ENTITY, "Patient.active"),
+        (r#"{"resourceType":"Patient","name":[]}"#, StatusCode::UNPROCESSABLE_ENTITY, "Patient.name"),
+        (r#"{"resourceType":"Patient","active":true,"active":true}"#, StatusCode::UNPROCESSABLE_ENTITY, "Patient.active"),
+        (&long_id, StatusCode::UNPROCESSABLE_ENTITY, "Patient.id"),
+        (
+            r#"{"resourceType":"Patient","identifier":[{"system":"https://fhir.nhs.uk/Id/nhs-number","value":"9990000051"}]}"#,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Patient.identifier[0].value",
+        ),
+        (
+            r#"{"resourceType":"Patient","link":[{"other":{"reference":"Patient?identifier=a"},"type":"seealso"}]}"#,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "reference",
+        ),
+    ];
+    for (body, status, expression) in cases {
+        let shown = &body[..body.len().min(100)];
+        let refused = kit.post("Patient", body).await;
+        assert_eq!(refused.status, status, "{shown}: {}", refused.text);
+        let outcome = refused.assert_refused(status);
+        let expressions = outcome["issue"][0]["expression"].to_string();
+        assert!(expressions.contains(expression), "{shown}: {outcome}");
+        assert!(!outcome.to_string().contains("9990000051"), "{outcome}");
+    }
+    assert_eq!(kit.count("Patient").await, 0);
+    let mismatched = kit.put("Patient/a", r#"{"resourceType":"Patient","id":"b"}"#).await;
+    mismatched.assert_refused(StatusCode::BAD_REQUEST);
+    kit.put("Patient/a", r#"{"resourceType":"Patient"}"#).await.assert_refused(StatusCode::BAD_REQUEST);
+    assert_eq!(kit.count("Patient").await, 0);
+}
+
+async fn bad_urls_are_refused_in_fhirs_terms(kit: Kit) {
+    kit.get("Bogus/1").await.assert_refused(StatusCode::NOT_FOUND);
+    kit.get("patient/1").await.assert_refused(StatusCode::NOT_FOUND);
+    kit.get("Patient/a_b").await.assert_refused(StatusCode::BAD_REQUEST);
+    kit.get("Patient/%00").await.assert_refused(StatusCode::BAD_REQUEST);
+    kit.get("Patient/1/2/3/4").await.assert_refused(StatusCode::NOT_FOUND);
+    let refused = kit.post("Patient/1", "{}").await;
+    refused.assert_refused(StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(refused.header("allow"), "GET, PUT, DELETE");
+    let text = [("content-type", "text/plain")];
+    let refused = kit.send("POST", "/FHIR/R4/Patient", &text, "{}").await;
+    refused.assert_refused(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let png = [("accept", "image/png")];
+    let refused = kit.send("GET", "/FHIR/R4/Patient/1", &png, Body::empty()).await;
+    refused.assert_refused(StatusCode::NOT_ACCEPTABLE);
+    let if_none_exist = [("if-none-exist", "identifier=a")];
+    let body = r#"{"resourceType":"Patient"}"#;
+    let refused = kit.with_body("POST", "Patient", body, &if_none_exist).await;
+    refused.assert_refused(StatusCode::BAD_REQUEST);
+    assert_eq!(kit.count("Patient").await, 0);
+}
+
+async fn bad_searches_name_the_parameter(kit: Kit) {
+    for (search, parameter) in [
+        ("Observation?date=2000-13", "date"),
+        ("Observation?date=notadate", "date"),
+        ("Observation?_count=-1", "_count"),
+        ("Observation?_count=abc", "_count"),
+        ("Observation?code=%7C", "code"),
+        ("Observation?code:exact=a", "code:exact"),
+        ("Observation?_sort=colour", "_sort"),
+        ("Observation?_include=Bogus:x", "_include"),
+        ("Observation?subject.name=x", "subject.name"),
+        ("Patient?name=x", "name"),
+    ] {
+        let outcome = kit.get(search).await.assert_refused(StatusCode::BAD_REQUEST);
+        assert_eq!(outcome["issue"][0]["expression"][0], parameter, "{search}: {outcome}");
+    }
+    let strict = [("prefer", "handling=strict")];
+    let url = "/FHIR/R4/Observation?bogus=1";
+    let refused = kit.send("GET", url, &strict, Body::empty()).await;
+    let outcome = refused.assert_refused(StatusCode::BAD_REQUEST);
+    assert_eq!(outcome["issue"][0]["expression"][0], "bogus");
+    let lenient = kit.search("Observation?bogus=1&status=final").await;
+    assert_eq!(lenient["entry"][0]["search"]["mode"], "outcome");
+    assert!(!lenient["link"][0]["url"].as_str().unwrap().contains("bogus"));
+}
+
+async fn an_oversize_body_is_refused(kit: Kit) {
+    let body = format!(r#"{{"resourceType":"Patient","language":"{}"}}"#, "a".repeat(17 << 20));
+    kit.post("Patient", &body).await.assert_refused(StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(kit.count("Patient").await, 0);
+}
