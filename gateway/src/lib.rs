@@ -1,1 +1,179 @@
-//! placeholder
+//! One question about one patient, asked of every region that holds something, answered as one
+//! searchset that says which regions it contains and which it does not.
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | [`config`], [`directory`] | what the gateway is told; which regions it may dial |
+//! | [`routes`], [`interaction`] | URL to interaction, one file each |
+//! | [`context`], [`question`], [`kind`] | a request taken apart: by when, how, what, whose |
+//! | [`identity`], [`locate`] | from a number to the regions that hold something |
+//! | [`fan_out`], [`region`] | many regions at once; one region's hub |
+//! | [`merge`] | many answers as one list, pure |
+//! | [`outcome`], [`tally`], [`compose`] | how a region can end; how all did; the answer |
+//! | [`error`] | everything that keeps it from answering, in one table |
+//! | [`health`] | readiness and counters |
+//!
+//! **Invariants.** Partial is never presented as complete. No clinical data outlives its request.
+//! Only URLs of the directory and the locator are dialled. A region contributes all of its answer
+//! or nothing. Resource bytes leave as they came. No patient's number is in a log or a metric.
+
+pub mod compose;
+pub mod config;
+pub mod context;
+pub mod directory;
+pub mod error;
+pub mod fan_out;
+pub mod health;
+pub mod identity;
+pub mod interaction;
+pub mod kind;
+pub mod locate;
+pub mod merge;
+pub mod outcome;
+pub mod question;
+pub mod region;
+pub mod routes;
+pub mod tally;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use service::caller::Gatekeeper;
+use service::clock::Clock;
+use service::journal::Journal;
+use service::program::ProgramError;
+use service::serve::{Shutdown, serve};
+use tokio::net::TcpListener;
+
+use crate::config::{Federation, GatewayConfig, WithoutLocator};
+use crate::directory::Directory;
+use crate::health::{Counters, GatewayHealth};
+use crate::locate::Locator;
+
+/// A gateway that is ready to serve; clones share everything.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    base: String,
+    drain: Duration,
+    federation: Federation,
+    directory: Directory,
+    locator: Locator,
+    client: reqwest::Client,
+    clock: Clock,
+    journal: Journal,
+    gatekeeper: Gatekeeper,
+    counters: Counters,
+    capabilities: Bytes,
+}
+
+impl Gateway {
+    /// Opens the journal and prepares everything a request needs; nothing is dialled yet.
+    pub fn open(config: GatewayConfig, clock: Clock) -> Result<Self, ProgramError> {
+        let config = config.checked()?;
+        fhir::definitions::load();
+        let client = service::client::build()
+            .map_err(|error| ProgramError::failed("preparing the HTTP client", error))?;
+        let journal = open_journal(&config, clock.clone())?;
+        let base = config.server.base().to_owned();
+        let statement =
+            interaction::capabilities::statement(&base, &config.region.name, clock.now_micros());
+        let inner = Inner {
+            base,
+            drain: Duration::from_millis(config.server.drain_ms),
+            federation: config.federation,
+            locator: Locator::new(&config.locator, client.clone()),
+            counters: Counters::new(config.regions.len()),
+            directory: Directory::new(config.regions, &config.region.ods),
+            client,
+            clock,
+            journal,
+            gatekeeper: Gatekeeper::new(config.security.mode, &config.region),
+            capabilities: Bytes::from(statement),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Serves until `shutdown`, then lets requests in flight finish.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        admin_listener: Option<TcpListener>,
+        shutdown: Shutdown,
+    ) {
+        let health = GatewayHealth { gateway: self.clone(), shutdown: shutdown.clone() };
+        let drain = self.inner.drain;
+        let public = serve(listener, routes::router(health.clone()), shutdown.clone(), drain);
+        let admin = async {
+            if let Some(listener) = admin_listener {
+                serve(listener, service::admin::router(health), shutdown, drain).await;
+            }
+        };
+        tokio::join!(public, admin);
+    }
+
+    /// The FHIR base as callers see it.
+    pub fn base(&self) -> &str {
+        &self.inner.base
+    }
+
+    /// The regions that may be asked.
+    pub fn directory(&self) -> &Directory {
+        &self.inner.directory
+    }
+
+    pub(crate) fn federation(&self) -> &Federation {
+        &self.inner.federation
+    }
+
+    pub(crate) fn locator(&self) -> &Locator {
+        &self.inner.locator
+    }
+
+    pub(crate) fn client(&self) -> &reqwest::Client {
+        &self.inner.client
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.inner.counters
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.inner.journal
+    }
+
+    pub(crate) fn gatekeeper(&self) -> &Gatekeeper {
+        &self.inner.gatekeeper
+    }
+
+    pub(crate) fn capabilities(&self) -> &Bytes {
+        &self.inner.capabilities
+    }
+
+    pub(crate) fn now_micros(&self) -> i64 {
+        self.inner.clock.now_micros()
+    }
+
+    /// Whether the home hub's answer alone is better than none.
+    pub(crate) fn may_answer_without_locator(&self) -> bool {
+        let allowed = self.inner.federation.without_locator == WithoutLocator::HomeOnly;
+        allowed && self.inner.directory.home().is_some()
+    }
+}
+
+fn open_journal(config: &GatewayConfig, clock: Clock) -> Result<Journal, ProgramError> {
+    let ods = config.region.ods.as_str();
+    let file = config.audit.file.clone();
+    let file = file.unwrap_or_else(|| Journal::default_path(None, "gateway", ods));
+    let failed = |error| ProgramError::failed("opening the audit journal (audit.file)", error);
+    if let Some(folder) = file.parent().filter(|folder| *folder != Path::new("")) {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    Journal::open(&file, clock).map_err(failed)
+}

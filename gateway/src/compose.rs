@@ -1,0 +1,218 @@
+//! The answer: what every region said, checked and merged, and what is missing, first.
+
+use fhir::OWN_SYSTEM;
+use fhir::bundle::{SearchMode, SearchsetWriter};
+use fhir::instant::format_instant;
+use fhir::outcome::{Issue, IssueCode, OperationOutcome, Severity};
+use http::HeaderValue;
+
+use crate::Gateway;
+use crate::error::GatewayError;
+use crate::fan_out::Collected;
+use crate::merge::check::{Expected, check};
+use crate::merge::fold::Finding;
+use crate::merge::key::Reading;
+use crate::merge::{Merged, Shown, Source, merge};
+use crate::outcome::RegionStatus;
+use crate::question::Question;
+use crate::tally::Tally;
+
+/// A searchset and what its headers have to say.
+#[derive(Debug)]
+pub struct Composed {
+    /// The Bundle.
+    pub body: Vec<u8>,
+    /// Whether everything that matches, anywhere, is in it.
+    pub complete: bool,
+    /// The value of `X-Federation-Regions`.
+    pub regions: HeaderValue,
+}
+
+/// Composes the answer, or says why what there is must not be shown.
+pub fn compose(
+    gateway: &Gateway,
+    question: &Question,
+    collected: &Collected,
+) -> Result<Composed, GatewayError> {
+    let mut tally = Tally::new(collected.gaps.clone());
+    let sources = sources(gateway, question, collected, &mut tally);
+    for ods in &collected.unknown {
+        tracing::warn!(region.ods = %ods, "an organisation that holds records is not in the \
+            directory");
+        tally.count_unknown(ods);
+    }
+    if let Some(issues) = tally.refused_by_all() {
+        return Err(GatewayError::RefusedByAll(issues));
+    }
+    let complete = tally.is_complete();
+    if tally.is_failed() || (question.complete_only && !complete) {
+        return Err(GatewayError::NoRegionAnswered(tally.shortfall()));
+    }
+    let merged = merge(sources, question.dedup, question.order.descending);
+    let left_out = left_out(collected);
+    let mut issues = tally.issues(Severity::Warning);
+    issues.extend(question.notes.iter().cloned());
+    let unsaid = left_out.iter().filter(|name| !issues.iter().any(|i| i.expression.contains(name)));
+    let unsaid: Vec<_> = unsaid.map(|name| parameter_left_out(name)).collect();
+    issues.extend(unsaid);
+    if !question.count_only {
+        issues.extend(merged.findings.iter().map(|f| finding(gateway, &merged, *f)));
+    }
+    if tally.is_unregistered(collected.located) {
+        issues.push(unregistered());
+    }
+    let self_url = question.self_url(gateway.base(), &left_out);
+    Ok(Composed {
+        body: write(gateway, question, &merged, &self_url, complete, issues),
+        complete,
+        regions: tally.header(),
+    })
+}
+
+/// The regions' checked answers; every region is counted, whatever it sent.
+fn sources<'a>(
+    gateway: &Gateway,
+    question: &'a Question,
+    collected: &'a Collected,
+    tally: &mut Tally,
+) -> Vec<Source<'a>> {
+    let expected = Expected {
+        resource_type: question.kind.name(),
+        numbers: &collected.numbers,
+        reading: Reading { subjects: &question.kind.subjects, dates: &question.order.dates },
+    };
+    let mut sources = Vec::new();
+    for answer in &collected.answers {
+        let region = &*answer.region;
+        let checked = match &answer.result {
+            Ok(said) => {
+                check(&said.entries, region.base(), &expected).map(|checked| (said, checked))
+            }
+            Err(failure) => {
+                note(gateway, &region.ods, failure.status);
+                tally.count_failure(region, failure.clone());
+                continue;
+            }
+        };
+        match checked {
+            Ok((said, checked)) => {
+                let status = said.status(checked.matches.len());
+                note(gateway, &region.ods, status);
+                tally.count(region, status, said.issues.clone());
+                sources.push(Source { region, checked });
+            }
+            Err(status) => {
+                note(gateway, &region.ods, status);
+                tally.count(region, status, Vec::new());
+            }
+        }
+    }
+    sources
+}
+
+fn note(gateway: &Gateway, ods: &fhir::identifier::OdsCode, status: RegionStatus) {
+    gateway.counters().region(gateway.directory().place(ods), status);
+    match status {
+        RegionStatus::Ok | RegionStatus::Empty | RegionStatus::Suppressed => {}
+        RegionStatus::WrongPatient => {
+            tracing::error!(region.ods = %ods, "ALERT: a region sent something of another patient");
+        }
+        _ => tracing::warn!(
+            region.ods = %ods,
+            region.status = status.as_str(),
+            "a region is missing from an answer"
+        ),
+    }
+}
+
+/// The parameters that some region left out, each once.
+fn left_out(collected: &Collected) -> Vec<String> {
+    let answered = collected.answers.iter().filter_map(|answer| answer.result.as_ref().ok());
+    let mut names: Vec<_> = answered.flat_map(|said| said.left_out.iter().cloned()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn parameter_left_out(name: &str) -> Issue {
+    let text = format!(
+        "A region left out the parameter {name}: the answer may hold more than was asked for."
+    );
+    Issue::new(Severity::Warning, IssueCode::NotSupported, text).at(name)
+}
+
+fn unregistered() -> Issue {
+    let text = "No region has registered a record for this patient.";
+    Issue::new(Severity::Information, IssueCode::Informational, text)
+}
+
+fn finding(gateway: &Gateway, merged: &Merged<'_>, finding: Finding) -> Issue {
+    let full = |place: usize| full_url(gateway, &merged.matches[place]);
+    let canonical = |place: usize| canonical_url(&merged.matches[place]);
+    let issue = |severity, code, text| Issue::new(severity, code, text);
+    match finding {
+        Finding::Duplicate(first, second) => {
+            let text = "These two entries are the same fact: same identifier, same content.";
+            let issue = issue(Severity::Information, IssueCode::Duplicate, text);
+            issue.at(full(first)).at(full(second))
+        }
+        Finding::Folded(first, second) => {
+            let text = "These two are the same fact, with the same identifier and the same \
+                        content: the first is shown, for both.";
+            let issue = issue(Severity::Information, IssueCode::Duplicate, text);
+            issue.at(canonical(first)).at(canonical(second))
+        }
+        Finding::Conflict(first, second) => {
+            let text = "These two entries carry the same identifier and differ in content: \
+                        compare them before you rely on either.";
+            let issue = issue(Severity::Warning, IssueCode::Conflict, text);
+            issue.at(full(first)).at(full(second))
+        }
+    }
+}
+
+/// Where an entry is read through this gateway.
+fn full_url(gateway: &Gateway, shown: &Shown<'_>) -> String {
+    let key = &shown.candidate.key;
+    format!("{}/at/{}/{}/{}", gateway.base(), shown.region.ods, key.resource_type, key.id)
+}
+
+/// What an entry is called for ever.
+fn canonical_url(shown: &Shown<'_>) -> String {
+    let key = &shown.candidate.key;
+    format!("{}/{}/{}", shown.region.base(), key.resource_type, key.id)
+}
+
+fn write(
+    gateway: &Gateway,
+    question: &Question,
+    merged: &Merged<'_>,
+    self_url: &str,
+    complete: bool,
+    issues: Vec<Issue>,
+) -> Vec<u8> {
+    let code = if complete { "complete" } else { "partial" };
+    let head = format!(
+        r#""meta":{{"tag":[{{"system":"{OWN_SYSTEM}completeness","code":"{code}"}}]}},"timestamp":"{}","#,
+        format_instant(gateway.now_micros())
+    );
+    let total = complete.then(|| merged.shown_count() as u64);
+    let bytes: usize = merged.shown().map(|shown| shown.candidate.resource.len() + 320).sum();
+    let capacity = if question.count_only { 0 } else { bytes };
+    let mut writer = SearchsetWriter::new(&head, total, &[("self", self_url)], capacity);
+    if !issues.is_empty() {
+        writer.outcome(&OperationOutcome { issue: issues });
+    }
+    let mut entry = |shown: &Shown<'_>, mode| {
+        let canonical = canonical_url(shown);
+        let links = [("canonical", canonical.as_str())];
+        writer.entry(&full_url(gateway, shown), &links, shown.candidate.resource, mode);
+    };
+    if !question.count_only {
+        merged.shown().for_each(|shown| entry(shown, SearchMode::Match));
+    }
+    if question.show_patient && !question.count_only {
+        merged.patients.iter().for_each(|shown| entry(shown, SearchMode::Include));
+    }
+    writer.finish()
+}

@@ -1,0 +1,194 @@
+//! The gateway's configuration: `config/gateway.toml` shows every key.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use service::config::{Admin, ConfigError, Region, Security, Server, load, parse};
+use url::Url;
+
+use crate::directory;
+
+/// Prefix of the environment variables that override a key.
+pub const ENVIRONMENT_PREFIX: &str = "GATEWAY__";
+/// What a FHIR base ends in, ours and every hub's.
+pub const BASE_ENDING: &str = "/FHIR/R4";
+/// Longest deadline that a configuration or a caller may set.
+pub const DEADLINE_MS_MAX: u64 = 25_000;
+
+/// Everything a gateway is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// Where it listens, and what the world calls it.
+    pub server: Server,
+    /// The loopback listener.
+    pub admin: Admin,
+    /// The region it belongs to.
+    pub region: Region,
+    /// Who knows which regions hold a record.
+    pub locator: Locator,
+    /// Who is let in.
+    pub security: Security,
+    /// How regions are asked.
+    #[serde(default)]
+    pub federation: Federation,
+    /// The regions that may be asked; the only endpoints that are ever dialled.
+    #[serde(default)]
+    pub regions: Vec<directory::Region>,
+    /// Where the audit journal lives.
+    #[serde(default)]
+    pub audit: Audit,
+}
+
+/// `[locator]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Locator {
+    /// The part before `/producer` and `/consumer`.
+    pub url: String,
+    /// How long the locator may take.
+    #[serde(default = "locator_deadline_ms")]
+    pub deadline_ms: u64,
+    /// How long a lookup's result may be used again; 0 shares it among concurrent requests only.
+    #[serde(default)]
+    pub reuse_ms: u64,
+}
+
+fn locator_deadline_ms() -> u64 {
+    3_000
+}
+
+/// `[federation]`
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Federation {
+    /// How long a request may take unless it says otherwise (`X-Request-Timeout-Ms`).
+    pub deadline_ms: u64,
+    /// Entries that a region is asked for at a time.
+    pub page_size: u32,
+    /// What happens when the locator cannot be asked.
+    pub without_locator: WithoutLocator,
+}
+
+impl Default for Federation {
+    fn default() -> Self {
+        Self { deadline_ms: 8_000, page_size: 1_000, without_locator: WithoutLocator::Refuse }
+    }
+}
+
+/// `federation.without_locator`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WithoutLocator {
+    /// 503: it is not known who holds records.
+    Refuse,
+    /// The home hub's answer, marked as incomplete.
+    HomeOnly,
+}
+
+/// `[audit]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// The journal's folder; absent: the service's state directory.
+    pub dir: Option<PathBuf>,
+}
+
+impl GatewayConfig {
+    /// Reads and checks a file and the environment.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let config: Self = load(file, ENVIRONMENT_PREFIX)?;
+        config.checked()
+    }
+
+    /// Reads and checks TOML text and the environment.
+    pub fn parse(toml: &str) -> Result<Self, ConfigError> {
+        let config: Self = parse(toml, ENVIRONMENT_PREFIX)?;
+        config.checked()
+    }
+
+    /// Whether the keys fit together.
+    pub fn checked(self) -> Result<Self, ConfigError> {
+        self.server.check(BASE_ENDING)?;
+        check_url("server.public_url", &self.server.public_url)?;
+        check_url("locator.url", &self.locator.url)?;
+        self.security.check(self.server.listen)?;
+        in_range("federation.deadline_ms", self.federation.deadline_ms)?;
+        in_range("locator.deadline_ms", self.locator.deadline_ms)?;
+        if !(1..=5_000).contains(&self.federation.page_size) {
+            return refused("federation.page_size must lie between 1 and 5000");
+        }
+        let mut known = HashSet::new();
+        for region in &self.regions {
+            let ods = &region.ods;
+            check_url(&format!("the url of region {ods}"), &region.url)?;
+            if !region.base().ends_with(BASE_ENDING) {
+                return refused(format!("the url of region {ods} must end in \"{BASE_ENDING}\""));
+            }
+            if !known.insert(ods) {
+                return refused(format!("region {ods} stands in [[regions]] twice"));
+            }
+        }
+        Ok(self)
+    }
+}
+
+fn in_range(key: &str, deadline_ms: u64) -> Result<(), ConfigError> {
+    if (1..=DEADLINE_MS_MAX).contains(&deadline_ms) {
+        return Ok(());
+    }
+    refused(format!("{key} must lie between 1 and {DEADLINE_MS_MAX}"))
+}
+
+fn check_url(key: &str, text: &str) -> Result<(), ConfigError> {
+    let plain = Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    });
+    if plain.is_some() && text.is_ascii() {
+        return Ok(());
+    }
+    refused(format!("{key} must be an http or https URL without user, query or fragment"))
+}
+
+fn refused<T>(sentence: impl Into<String>) -> Result<T, ConfigError> {
+    Err(ConfigError::Refused(sentence.into()))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../config/gateway.toml");
+
+    #[test]
+    fn the_shipped_file_is_a_configuration() {
+        let config = GatewayConfig::parse(SHIPPED).unwrap();
+        assert_eq!(config.regions.len(), 3);
+        assert_eq!(config.federation.deadline_ms, 8_000);
+        assert!(config.regions.iter().any(|r| r.ods == config.region.ods));
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused_with_the_key() {
+        for (from, to, named) in [
+            ("8412/FHIR/R4\"", "8412/fhir\"", "public_url"),
+            ("8421/FHIR/R4\"", "8421\"", "QHM"),
+            ("ods = \"QHM\"", "ods = \"QWO\"", "QWO"),
+            ("deadline_ms = 8000", "deadline_ms = 60000", "federation.deadline_ms"),
+            ("page_size = 1000", "page_size = 0", "page_size"),
+            ("\"http://127.0.0.1:8400\"", "\"127.0.0.1:8400\"", "locator.url"),
+            ("listen = \"127.0.0.1:8412\"", "listen = \"0.0.0.0:8412\"", "loopback"),
+        ] {
+            assert!(SHIPPED.contains(from), "{from}");
+            let error = GatewayConfig::parse(&SHIPPED.replacen(from, to, 1)).unwrap_err();
+            assert!(error.to_string().contains(named), "{error}");
+        }
+    }
+}

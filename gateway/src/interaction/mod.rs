@@ -1,0 +1,5 @@
+//! One file for each interaction that the gateway answers.
+
+pub mod capabilities;
+pub mod read;
+pub mod search;

@@ -1,0 +1,96 @@
+//! search: one question about one patient, asked of every region that holds something.
+//! <https://hl7.org/fhir/R4/http.html#search>
+
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use service::answer::Answer;
+use service::body;
+use service::journal::Detail;
+use service::refusal::Refusal;
+
+use crate::Gateway;
+use crate::compose::{Composed, compose};
+use crate::context::Context;
+use crate::error::GatewayError;
+use crate::fan_out::{Collected, fan_out};
+use crate::health::SearchEnd;
+use crate::question::Question;
+use crate::tally::{COMPLETE, REGIONS};
+
+/// From this size on, a merge leaves the threads that serve connections.
+const INLINE_BYTES_MAX: usize = 256 << 10;
+
+/// `GET /{type}?…`
+pub async fn get(
+    State(gateway): State<Gateway>,
+    context: Context,
+    type_name: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+) -> Result<Answer, Refusal> {
+    answer(&gateway, &context, type_name, &query.unwrap_or_default()).await
+}
+
+/// `POST /{type}/_search`: the number stays out of the URL; the journal keeps the form.
+pub async fn post(
+    State(gateway): State<Gateway>,
+    context: Context,
+    type_name: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let form = match body::form(&headers, body).await {
+        Ok(form) => String::from_utf8_lossy(&form).into_owned(),
+        Err(refusal) => return refusal.into_response(),
+    };
+    let pairs = format!("{}&{form}", query.unwrap_or_default());
+    let answer = answer(&gateway, &context, type_name, &pairs).await;
+    let mut response = answer.into_response();
+    response.extensions_mut().insert(Detail(form));
+    response
+}
+
+async fn answer(
+    gateway: &Gateway,
+    context: &Context,
+    type_name: Result<Path<String>, PathRejection>,
+    pairs: &str,
+) -> Result<Answer, Refusal> {
+    let result = ask(gateway, context, type_name, pairs).await;
+    gateway.counters().search(match &result {
+        Ok(composed) if composed.complete => SearchEnd::Complete,
+        Ok(_) => SearchEnd::Partial,
+        Err(_) => SearchEnd::Refused,
+    });
+    let composed = result?;
+    let complete = if composed.complete { "true" } else { "false" };
+    Ok(Answer::resource(StatusCode::OK, composed.body)
+        .with(COMPLETE, HeaderValue::from_static(complete))
+        .with(REGIONS, composed.regions))
+}
+
+async fn ask(
+    gateway: &Gateway,
+    context: &Context,
+    type_name: Result<Path<String>, PathRejection>,
+    pairs: &str,
+) -> Result<Composed, GatewayError> {
+    let Path(type_name) = type_name.map_err(|_| GatewayError::UnknownType)?;
+    let question = Question::parse(&type_name, pairs, context.handling)?;
+    let collected = fan_out(gateway, &question, context).await?;
+    if bytes(&collected) <= INLINE_BYTES_MAX {
+        return compose(gateway, &question, &collected);
+    }
+    let gateway = gateway.clone();
+    let composing = move || compose(&gateway, &question, &collected);
+    let composed = tokio::task::spawn_blocking(composing).await;
+    composed.unwrap_or_else(|_panic| Err(GatewayError::Internal("a merge panicked".into())))
+}
+
+fn bytes(collected: &Collected) -> usize {
+    let answers = collected.answers.iter().filter_map(|answer| answer.result.as_ref().ok());
+    answers.flat_map(|answer| &answer.entries).map(|entry| entry.resource.len()).sum()
+}

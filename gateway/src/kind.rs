@@ -1,0 +1,182 @@
+//! What the gateway has to know of a resource type: which parameter leads to its patient, where
+//! that patient stands in a resource, and which dates order it. All of it is read from R4's own
+//! search parameters. <https://hl7.org/fhir/R4/searchparameter-registry.html>
+
+use std::sync::LazyLock;
+
+use fhir::definitions::{Leaf, ParameterKind, ResourceType, SearchParameter, Step};
+
+/// Date parameters in the order in which they are the clinical date of their type: when it
+/// happened, then when it was asked for, then when it was written down.
+const CLINICAL: [&str; 25] = [
+    "authoredon",
+    "date",
+    "effective-time",
+    "effective",
+    "onset-date",
+    "occurrence",
+    "started",
+    "collected",
+    "whenhandedover",
+    "whenprepared",
+    "sent",
+    "received",
+    "start-date",
+    "event-date",
+    "identified",
+    "datetime",
+    "datewritten",
+    "authored",
+    "authored-on",
+    "recorded-date",
+    "recorded",
+    "created",
+    "entered-date",
+    "issued",
+    "period",
+];
+
+/// Members from the resource down to a value; arrays are walked into.
+pub type Path = Vec<&'static str>;
+
+/// A resource type that can be asked for across regions.
+#[derive(Debug)]
+pub struct Kind {
+    /// The type.
+    pub resource_type: ResourceType,
+    /// The parameter that leads to the patient: `patient` or `subject`; none for Patient itself.
+    pub patient: Option<&'static str>,
+    /// Where a resource says whose it is.
+    pub subjects: Vec<Path>,
+    dates: Vec<(&'static str, Vec<Path>)>,
+}
+
+static KINDS: LazyLock<Vec<Option<Kind>>> =
+    LazyLock::new(|| ResourceType::all().map(Kind::derive).collect());
+
+impl Kind {
+    /// The type, if it is Patient or leads to one.
+    pub fn of(resource_type: ResourceType) -> Option<&'static Self> {
+        KINDS[resource_type.index()].as_ref()
+    }
+
+    /// All types that can be asked for.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        KINDS.iter().flatten()
+    }
+
+    /// The type's name.
+    pub fn name(&self) -> &'static str {
+        self.resource_type.as_str()
+    }
+
+    /// The parameter by which a hub is asked for a patient's resources.
+    pub fn identity_parameter(&self) -> &'static str {
+        match self.patient {
+            None => "identifier",
+            Some("patient") => "patient.identifier",
+            Some(_) => "subject:Patient.identifier",
+        }
+    }
+
+    /// Where the date that a parameter searches stands.
+    pub fn date(&self, parameter: &str) -> Option<&[Path]> {
+        let found = self.dates.iter().find(|(code, _)| *code == parameter);
+        found.map(|(_, paths)| &paths[..])
+    }
+
+    /// Where the clinical date stands, the best first.
+    pub fn clinical_dates(&self) -> Vec<Path> {
+        let mut dates: Vec<_> = self.dates.iter().filter_map(clinical).collect();
+        dates.sort_by_key(|(rank, _)| *rank);
+        dates.into_iter().flat_map(|(_, paths)| paths).collect()
+    }
+
+    /// The parameters by which answers can be sorted.
+    pub fn sorts(&self) -> impl Iterator<Item = &'static str> {
+        self.dates.iter().map(|(code, _)| *code)
+    }
+
+    fn derive(resource_type: ResourceType) -> Option<Self> {
+        let dates = dates(resource_type);
+        if resource_type == ResourceType::PATIENT {
+            return Some(Self { resource_type, patient: None, subjects: Vec::new(), dates });
+        }
+        let leads = |parameter: &&SearchParameter| {
+            parameter.kind == ParameterKind::Reference
+                && parameter.targets.contains(&ResourceType::PATIENT)
+        };
+        let parameter = ["patient", "subject"]
+            .into_iter()
+            .filter_map(|code| resource_type.search_parameter(code))
+            .find(leads)?;
+        Some(Self {
+            resource_type,
+            patient: Some(parameter.code),
+            subjects: paths(parameter, |leaf| leaf == Leaf::Reference),
+            dates,
+        })
+    }
+}
+
+fn clinical(date: &(&'static str, Vec<Path>)) -> Option<(usize, Vec<Path>)> {
+    let rank = CLINICAL.iter().position(|code| *code == date.0)?;
+    Some((rank, date.1.clone()))
+}
+
+fn dates(resource_type: ResourceType) -> Vec<(&'static str, Vec<Path>)> {
+    let moment = |leaf| matches!(leaf, Leaf::Date | Leaf::Instant | Leaf::Period);
+    resource_type
+        .search_parameters()
+        .iter()
+        .filter(|p| p.kind == ParameterKind::Date && p.code != "_lastUpdated")
+        .map(|p| (p.code, paths(p, moment)))
+        .filter(|(_, paths)| !paths.is_empty())
+        .collect()
+}
+
+fn paths(parameter: &SearchParameter, wanted: impl Fn(Leaf) -> bool) -> Vec<Path> {
+    let plain = |step: &Step| match step {
+        Step::Member(name) => Some(*name),
+        Step::Where { .. } | Step::First => None,
+    };
+    parameter
+        .terms
+        .iter()
+        .filter(|term| wanted(term.leaf))
+        .filter_map(|term| term.steps.iter().map(plain).collect())
+        .collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn kind(name: &str) -> Option<&'static Kind> {
+        Kind::of(name.parse().unwrap())
+    }
+
+    #[test]
+    fn a_type_knows_its_patient_and_its_dates() {
+        let observation = kind("Observation").unwrap();
+        assert_eq!(observation.identity_parameter(), "patient.identifier");
+        assert_eq!(observation.subjects, [["subject"]]);
+        assert_eq!(observation.clinical_dates()[0], ["effectiveDateTime"]);
+        let appointment = kind("Appointment").unwrap();
+        assert_eq!(appointment.subjects, [["participant", "actor"]]);
+        let request = kind("MedicationRequest").unwrap();
+        assert_eq!(request.clinical_dates()[0], ["authoredOn"]);
+        let condition = kind("Condition").unwrap();
+        assert_eq!(condition.clinical_dates()[0], ["onsetDateTime"]);
+        assert_eq!(kind("Patient").unwrap().identity_parameter(), "identifier");
+        let supply = kind("SupplyRequest").unwrap();
+        assert_eq!(supply.identity_parameter(), "subject:Patient.identifier");
+    }
+
+    #[test]
+    fn a_type_without_a_patient_cannot_be_asked_for() {
+        assert!(kind("Practitioner").is_none());
+        assert!(kind("Medication").is_none());
+    }
+}

@@ -1,0 +1,59 @@
+//! `gateway serve --config FILE`, `gateway check --config FILE`
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use gateway::Gateway;
+use gateway::config::GatewayConfig;
+use service::clock::Clock;
+use service::program::{ConfigFile, ProgramError, finish, stop_on_signal};
+use service::serve::bind;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// One question about one patient to many regions, one answer back
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer questions until stopped
+    Serve(ConfigFile),
+    /// Check a configuration and show it
+    Check(ConfigFile),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    service::telemetry::init();
+    let result = match Arguments::parse().command {
+        Command::Serve(config) => run(&config).await,
+        Command::Check(config) => check(&config),
+    };
+    finish("gateway", result)
+}
+
+async fn run(config: &ConfigFile) -> Result<(), ProgramError> {
+    let config = GatewayConfig::load(&config.file)?;
+    let listener = bind(config.server.listen).await?;
+    let admin_listener = bind(config.admin.listen).await?;
+    let shutdown = stop_on_signal()?;
+    let gateway = Gateway::open(config, Clock::System)?;
+    tracing::info!(base = gateway.base(), "the gateway is listening");
+    gateway.serve(listener, Some(admin_listener), shutdown).await;
+    Ok(())
+}
+
+fn check(config: &ConfigFile) -> Result<(), ProgramError> {
+    let config = GatewayConfig::load(&config.file)?;
+    let shown = serde_json::to_string_pretty(&config)
+        .map_err(|error| ProgramError::failed("showing the configuration", error))?;
+    writeln!(std::io::stdout().lock(), "{shown}")
+        .map_err(|error| ProgramError::failed("showing the configuration", error))
+}

@@ -1,0 +1,42 @@
+//! URL to interaction. `/metadata`, `/live` and `/ready` need no caller; everything else does.
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{any, get, post};
+use service::admin::probes;
+use service::caller::identify;
+use service::journal::record;
+use service::negotiation::json_only;
+use service::refusal::Refusal;
+
+use crate::health::GatewayHealth;
+use crate::interaction::{capabilities, read, search};
+
+/// Everything the public listener serves.
+pub fn router(health: GatewayHealth) -> Router {
+    let gateway = health.gateway.clone();
+    let only_get = || async { Refusal::method_not_allowed("GET") };
+    let only_post = || async { Refusal::method_not_allowed("POST") };
+    let record_routes = Router::new()
+        .route("/FHIR/R4/{type}", get(search::get).fallback(only_get))
+        .route("/FHIR/R4/{type}/_search", post(search::post).fallback(only_post))
+        .route("/FHIR/R4/{type}/{id}", any(read::nowhere))
+        .route("/FHIR/R4/{type}/{id}/{*rest}", any(read::nowhere))
+        .route("/FHIR/R4/at/{region}/{type}/{id}", get(read::read).fallback(only_get))
+        .route(
+            "/FHIR/R4/at/{region}/{type}/{id}/_history/{vid}",
+            get(read::vread).fallback(only_get),
+        )
+        .layer(from_fn(json_only))
+        .layer(from_fn_with_state(gateway.journal().clone(), record))
+        .layer(from_fn_with_state(gateway.gatekeeper().clone(), identify));
+    let open_routes = Router::new()
+        .route("/FHIR/R4/metadata", get(capabilities::capabilities).fallback(only_get))
+        .layer(from_fn(json_only));
+    Router::new()
+        .merge(record_routes)
+        .merge(open_routes)
+        .fallback(async || Refusal::no_such_url())
+        .with_state(gateway)
+        .merge(probes(health))
+}
