@@ -51,11 +51,7 @@ impl SearchsetWriter {
         }
         out.extend_from_slice(br#""link":["#);
         for (i, (relation, url)) in links.iter().enumerate() {
-            out.extend_from_slice(if i == 0 {
-                br#"{"relation":""#
-            } else {
-                br#",{"relation":""#
-            });
+            out.extend_from_slice(if i == 0 { br#"{"relation":""# } else { br#",{"relation":""# });
             out.extend_from_slice(relation.as_bytes());
             out.extend_from_slice(br#"","url":"#);
             push_string(&mut out, url);
@@ -102,8 +98,7 @@ impl SearchsetWriter {
     }
 
     fn open_entry(&mut self) {
-        self.out
-            .extend_from_slice(if self.first { br#","entry":["# } else { b"," });
+        self.out.extend_from_slice(if self.first { br#","entry":["# } else { b"," });
         self.first = false;
     }
 
@@ -116,8 +111,7 @@ impl SearchsetWriter {
 
     /// Closes the Bundle and hands over its text. An empty searchset has no `entry` member.
     pub fn finish(mut self) -> Vec<u8> {
-        self.out
-            .extend_from_slice(if self.first { b"}" } else { b"]}" });
+        self.out.extend_from_slice(if self.first { b"}" } else { b"]}" });
         self.out
     }
 }
@@ -145,10 +139,7 @@ pub struct Bundle<'a> {
 impl Bundle<'_> {
     /// The URL of the link with this relation.
     pub fn link(&self, relation: &str) -> Option<&str> {
-        self.link
-            .iter()
-            .find(|l| l.relation == relation)
-            .map(|l| &*l.url)
+        self.link.iter().find(|l| l.relation == relation).map(|l| &*l.url)
     }
 }
 
@@ -205,10 +196,7 @@ mod tests {
         let bundle: Bundle<'_> = serde_json::from_slice(&text).unwrap();
         assert_eq!(bundle.total, Some(1));
         assert_eq!(bundle.link("self"), Some("http://h/Patient?a=\"b\""));
-        assert_eq!(
-            bundle.entry[0].search.unwrap().mode,
-            Some(SearchMode::Match)
-        );
+        assert_eq!(bundle.entry[0].search.unwrap().mode, Some(SearchMode::Match));
         assert!(bundle.entry[0].resource.unwrap().get().contains("Patient"));
     }
 

@@ -17,11 +17,8 @@ pub const HC_NUMBER: &str = "https://fhir.nhs.uk/Id/hsc-number";
 /// System of ODS organisation codes.
 pub const ODS_CODE: &str = "https://fhir.nhs.uk/Id/ods-organization-code";
 
-const CHI_SYSTEMS: [&str; 3] = [
-    CHI_NUMBER,
-    "urn:oid:2.16.840.1.113883.2.1.3.2.4.16.53",
-    "2.16.840.1.113883.2.1.3.2.4.16.53",
-];
+const CHI_SYSTEMS: [&str; 3] =
+    [CHI_NUMBER, "urn:oid:2.16.840.1.113883.2.1.3.2.4.16.53", "2.16.840.1.113883.2.1.3.2.4.16.53"];
 const HC_SYSTEMS: [&str; 2] = [HC_NUMBER, "urn:uuid:1479257a-ce8f-482a-89fa-429ac066c158"];
 
 /// Why a patient number was refused. The sentence never contains the number.
@@ -59,11 +56,7 @@ type Digits = [u8; 10];
 
 fn digits(text: &str) -> Result<Digits, NumberError> {
     let bytes: Digits = text.as_bytes().try_into().map_err(|_| NumberError::Shape)?;
-    if bytes.iter().all(u8::is_ascii_digit) {
-        Ok(bytes)
-    } else {
-        Err(NumberError::Shape)
-    }
+    if bytes.iter().all(u8::is_ascii_digit) { Ok(bytes) } else { Err(NumberError::Shape) }
 }
 
 /// Modulus 11 with weights 10..2 over the first nine digits; `None` where no check digit exists.
@@ -237,11 +230,7 @@ impl FromStr for OdsCode {
     fn from_str(text: &str) -> Result<Self, InvalidOdsCode> {
         let well_formed =
             (1..=12).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
-        if well_formed {
-            Ok(Self(text.to_ascii_uppercase()))
-        } else {
-            Err(InvalidOdsCode)
-        }
+        if well_formed { Ok(Self(text.to_ascii_uppercase())) } else { Err(InvalidOdsCode) }
     }
 }
 
@@ -265,67 +254,27 @@ mod tests {
 
     #[test]
     fn nhs_numbers_follow_modulus_11() {
-        for good in [
-            "9434765919",
-            "4010232137",
-            "9876543210",
-            "9990000050",
-            "9912003888",
-        ] {
+        for good in ["9434765919", "4010232137", "9876543210", "9990000050", "9912003888"] {
             assert_eq!(good.parse::<NhsNumber>().unwrap().as_str(), good);
         }
-        for bad in [
-            "9000000000",
-            "4857773456",
-            "2377954310",
-            "1234567890",
-            "9990000000",
-        ] {
-            assert_eq!(
-                bad.parse::<NhsNumber>(),
-                Err(NumberError::CheckDigit),
-                "{bad}"
-            );
+        for bad in ["9000000000", "4857773456", "2377954310", "1234567890", "9990000000"] {
+            assert_eq!(bad.parse::<NhsNumber>(), Err(NumberError::CheckDigit), "{bad}");
         }
-        for shape in [
-            "",
-            "943 476 5919",
-            "94347659190",
-            "943476591",
-            "９４３４７６５９１９",
-            "943476591a",
-        ] {
-            assert_eq!(
-                shape.parse::<NhsNumber>(),
-                Err(NumberError::Shape),
-                "{shape}"
-            );
+        for shape in
+            ["", "943 476 5919", "94347659190", "943476591", "９４３４７６５９１９", "943476591a"]
+        {
+            assert_eq!(shape.parse::<NhsNumber>(), Err(NumberError::Shape), "{shape}");
         }
     }
 
     #[test]
     fn chi_numbers_pass_modulus_11_or_modulus_10_and_begin_with_a_date() {
-        for good in [
-            "0101011237",
-            "0101900041",
-            "0101900181",
-            "0101900015",
-            "0402568877",
-        ] {
+        for good in ["0101011237", "0101900041", "0101900181", "0101900015", "0402568877"] {
             assert!(good.parse::<ChiNumber>().is_ok(), "{good}");
         }
-        assert_eq!(
-            "0402568876".parse::<ChiNumber>(),
-            Err(NumberError::CheckDigit)
-        );
-        assert_eq!(
-            "3202568876".parse::<ChiNumber>(),
-            Err(NumberError::BirthDate)
-        );
-        assert_eq!(
-            "3002568876".parse::<ChiNumber>(),
-            Err(NumberError::BirthDate)
-        );
+        assert_eq!("0402568876".parse::<ChiNumber>(), Err(NumberError::CheckDigit));
+        assert_eq!("3202568876".parse::<ChiNumber>(), Err(NumberError::BirthDate));
+        assert_eq!("3002568876".parse::<ChiNumber>(), Err(NumberError::BirthDate));
     }
 
     #[test]
@@ -333,10 +282,7 @@ mod tests {
         let chi = PatientNumber::parse(CHI_SYSTEMS[1], "0101900041").unwrap();
         assert_eq!(chi.system(), CHI_NUMBER);
         assert!(PatientNumber::parse(NHS_NUMBER, "0101900041").is_err());
-        assert_eq!(
-            PatientNumber::parse("urn:x", "9434765919"),
-            Err(NumberError::System)
-        );
+        assert_eq!(PatientNumber::parse("urn:x", "9434765919"), Err(NumberError::System));
         assert!(PatientNumber::parse(HC_NUMBER, "9434765919").is_err());
     }
 

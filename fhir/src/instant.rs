@@ -39,10 +39,7 @@ impl Interval {
         }
         let first: Date = format!("{text}{rest}").parse().ok()?;
         let high = next(first).map_or(OPEN_HIGH, micros_of_day);
-        Some(Self {
-            low: micros_of_day(first),
-            high,
-        })
+        Some(Self { low: micros_of_day(first), high })
     }
 
     fn moment(text: &str) -> Option<Self> {
@@ -66,30 +63,22 @@ impl Interval {
         let zone = if zone.is_empty() { "Z" } else { zone };
         let low: Timestamp = format!("{date}T{clock}{seconds}{zone}").parse().ok()?;
         let low = low.as_microsecond();
-        Some(Self {
-            low,
-            high: low.saturating_add(width),
-        })
+        Some(Self { low, high: low.saturating_add(width) })
     }
 }
 
 fn micros_of_day(day: Date) -> i64 {
-    day.to_zoned(jiff::tz::TimeZone::UTC)
-        .map_or(OPEN_HIGH, |z| z.timestamp().as_microsecond())
+    day.to_zoned(jiff::tz::TimeZone::UTC).map_or(OPEN_HIGH, |z| z.timestamp().as_microsecond())
 }
 
 /// A FHIR `instant` with milliseconds, in UTC: `2026-11-23T09:30:00.123Z`.
 pub fn format_instant(micros: i64) -> String {
-    timestamp(micros)
-        .strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
-        .to_string()
+    timestamp(micros).strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 /// An HTTP date (RFC 9110): `Mon, 23 Nov 2026 09:30:00 GMT`.
 pub fn format_http_date(micros: i64) -> String {
-    timestamp(micros)
-        .strftime("%a, %d %b %Y %H:%M:%S GMT")
-        .to_string()
+    timestamp(micros).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 fn timestamp(micros: i64) -> Timestamp {

@@ -100,13 +100,7 @@ impl Issue {
     /// An issue with its sentence.
     pub fn new(severity: Severity, code: IssueCode, diagnostics: impl Into<String>) -> Self {
         let diagnostics = Some(diagnostics.into());
-        Self {
-            severity,
-            code,
-            details: None,
-            diagnostics,
-            expression: Vec::new(),
-        }
+        Self { severity, code, details: None, diagnostics, expression: Vec::new() }
     }
 
     /// An error with its sentence.

@@ -53,20 +53,14 @@ impl<'a> Reference<'a> {
             _ => return None,
         };
         let well_formed = is_type(resource_type) && is_id(id) && version.is_none_or(is_id);
-        well_formed.then_some(Self::Relative {
-            resource_type,
-            id,
-            version,
-        })
+        well_formed.then_some(Self::Relative { resource_type, id, version })
     }
 }
 
 /// Whether `text` is a FHIR id: 1 to 64 of `A-Z a-z 0-9 - .`
 pub fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
 }
 
 fn is_type(text: &str) -> bool {
@@ -77,9 +71,7 @@ fn is_type(text: &str) -> bool {
 fn has_scheme(text: &str) -> bool {
     text.split_once(':').is_some_and(|(scheme, _)| {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
     })
 }
 
@@ -89,26 +81,17 @@ mod tests {
 
     #[test]
     fn references_are_taken_apart() {
-        let relative = |resource_type, id, version| Reference::Relative {
-            resource_type,
-            id,
-            version,
-        };
+        let relative =
+            |resource_type, id, version| Reference::Relative { resource_type, id, version };
         for (text, expected) in [
             ("Patient/1", relative("Patient", "1", None)),
             ("Patient/1/_history/2", relative("Patient", "1", Some("2"))),
-            (
-                "https://x/Patient/1",
-                Reference::Absolute("https://x/Patient/1"),
-            ),
+            ("https://x/Patient/1", Reference::Absolute("https://x/Patient/1")),
             ("urn:uuid:1", Reference::Absolute("urn:uuid:1")),
             ("#a", Reference::Contained("a")),
             (
                 "Patient?identifier=s|v",
-                Reference::Conditional {
-                    resource_type: "Patient",
-                    query: "identifier=s|v",
-                },
+                Reference::Conditional { resource_type: "Patient", query: "identifier=s|v" },
             ),
             ("Patient/", Reference::Invalid),
             ("Patient/a_b", Reference::Invalid),

@@ -35,7 +35,6 @@ pub mod region;
 pub mod routes;
 pub mod tally;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -168,12 +167,8 @@ impl Gateway {
 }
 
 fn open_journal(config: &GatewayConfig, clock: Clock) -> Result<Journal, ProgramError> {
-    let ods = config.region.ods.as_str();
-    let file = config.audit.file.clone();
-    let file = file.unwrap_or_else(|| Journal::default_path(None, "gateway", ods));
-    let failed = |error| ProgramError::failed("opening the audit journal (audit.file)", error);
-    if let Some(folder) = file.parent().filter(|folder| *folder != Path::new("")) {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
+    let file =
+        Journal::place(config.audit.dir.as_deref(), None, "gateway", config.region.ods.as_str());
+    let failed = |error| ProgramError::failed("opening the audit journal (audit.dir)", error);
     Journal::open(&file, clock).map_err(failed)
 }

@@ -70,8 +70,9 @@ pub struct RecordConfig {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditConfig {
-    /// The journal's file; by default beside the SQLite file, else in the state directory.
-    pub journal: Option<PathBuf>,
+    /// The journal's folder; by default the journal is beside the SQLite file, else in the state
+    /// directory.
+    pub dir: Option<PathBuf>,
 }
 
 impl HubConfig {
@@ -117,7 +118,8 @@ mod tests {
     #[test]
     fn the_shipped_file_is_a_configuration() {
         let config: HubConfig =
-            service::config::parse(include_str!("../../config/hub.toml"), "HUB_TEST_NONE__").unwrap();
+            service::config::parse(include_str!("../../config/hub.toml"), "HUB_TEST_NONE__")
+                .unwrap();
         config.check().unwrap();
     }
 

@@ -76,10 +76,8 @@ impl Hub {
         fhir::definitions::load();
         let failed = |error: StoreError| ProgramError::failed("opening the record", error);
         let store = Store::open(&config.store.url, clock.clone()).await.map_err(failed)?;
-        let journal = config.audit.journal.clone().unwrap_or_else(|| {
-            let file = sqlite_path(&config.store.url);
-            Journal::default_path(file.as_deref(), "hub", config.region.ods.as_str())
-        });
+        let (dir, file) = (config.audit.dir.as_deref(), sqlite_path(&config.store.url));
+        let journal = Journal::place(dir, file.as_deref(), "hub", config.region.ods.as_str());
         let journal = Journal::open(&journal, clock.clone())
             .map_err(|error| ProgramError::failed("opening the audit journal", error))?;
         let seal = Seal::new(store.secret().await.map_err(failed)?);

@@ -82,15 +82,14 @@ impl Kit {
     }
 
     async fn open(url: &str, folder: TempDir) -> Self {
-        let journal = folder.path().join("journal.ndjson");
         let toml = format!(
             "server = {{ listen = \"127.0.0.1:0\", public_url = \"http://hub.test/FHIR/R4\" }}\n\
              admin = {{ listen = \"127.0.0.1:0\" }}\n\
              region = {{ ods = \"QWO\", name = \"West Yorkshire\", nation = \"england\" }}\n\
              store = {{ url = \"{url}\" }}\n\
              security = {{ mode = \"open\" }}\n\
-             audit = {{ journal = \"{}\" }}\n",
-            journal.display()
+             audit = {{ dir = \"{}\" }}\n",
+            folder.path().display()
         );
         let config: HubConfig = service::config::parse(&toml, "HUB_TEST_NONE__").unwrap();
         let hub = Hub::open(config, Clock::System).await.unwrap();
@@ -99,7 +98,7 @@ impl Kit {
 
     /// The journal's lines.
     pub fn journal(&self) -> Vec<Value> {
-        let file = self.hub.config.audit.journal.as_ref().unwrap();
+        let file = self.hub.config.audit.dir.as_ref().unwrap().join("hub-QWO-audit.ndjson");
         let text = std::fs::read_to_string(file).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }

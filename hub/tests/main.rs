@@ -3,9 +3,9 @@
 
 mod kit;
 mod race;
+mod real_input;
 mod record;
 mod refusal;
 mod registration;
 mod search;
 mod transaction;
-mod real_input;

@@ -21,14 +21,42 @@ async fn bad_bodies_are_refused_and_nothing_is_stored(kit: Kit) {
         (&deep, StatusCode::BAD_REQUEST, ""),
         ("[]", StatusCode::BAD_REQUEST, ""),
         (r#"{"resourceType":"Patient"} x"#, StatusCode::BAD_REQUEST, ""),
-        (r#"{"resourceType":"Observation","status":"final","code":{"text":"x"}}"#, StatusCode::BAD_REQUEST, "resourceType"),
+        (
+            r#"{"resourceType":"Observation","status":"final","code":{"text":"x"}}"#,
+            StatusCode::BAD_REQUEST,
+            "resourceType",
+        ),
         (r#"{"resourceType":"Bogus"}"#, StatusCode::UNPROCESSABLE_ENTITY, ""),
-        (r#"{"resourceType":"Patient","birthDate":"2000-13-40"}"#, StatusCode::UNPROCESSABLE_ENTITY, "Patient.birthDate"),
-        (r#"{"resourceType":"Patient","birthDate":"2000-02-30"}"#, StatusCode::UNPROCESSABLE_ENTITY, "Patient.birthDate"),
-        (r#"{"resourceType":"Patient","colour":"red"}"#, StatusCode::UNPROCESSABLE_ENTITY, "Patient"),
-        (r#"{"resourceType":"Patient","active":null}"#, StatusCode::UNPROCESSABLE_ENTITY, "Patient.active"),
-        (r#"{"resourceType":"Patient","name":[]}"#, StatusCode::UNPROCESSABLE_ENTITY, "Patient.name"),
-        (r#"{"resourceType":"Patient","active":true,"active":true}"#, StatusCode::UNPROCESSABLE_ENTITY, "Patient.active"),
+        (
+            r#"{"resourceType":"Patient","birthDate":"2000-13-40"}"#,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Patient.birthDate",
+        ),
+        (
+            r#"{"resourceType":"Patient","birthDate":"2000-02-30"}"#,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Patient.birthDate",
+        ),
+        (
+            r#"{"resourceType":"Patient","colour":"red"}"#,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Patient",
+        ),
+        (
+            r#"{"resourceType":"Patient","active":null}"#,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Patient.active",
+        ),
+        (
+            r#"{"resourceType":"Patient","name":[]}"#,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Patient.name",
+        ),
+        (
+            r#"{"resourceType":"Patient","active":true,"active":true}"#,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Patient.active",
+        ),
         (&long_id, StatusCode::UNPROCESSABLE_ENTITY, "Patient.id"),
         (
             r#"{"resourceType":"Patient","identifier":[{"system":"https://fhir.nhs.uk/Id/nhs-number","value":"9990000051"}]}"#,
@@ -53,7 +81,9 @@ async fn bad_bodies_are_refused_and_nothing_is_stored(kit: Kit) {
     assert_eq!(kit.count("Patient").await, 0);
     let mismatched = kit.put("Patient/a", r#"{"resourceType":"Patient","id":"b"}"#).await;
     mismatched.assert_refused(StatusCode::BAD_REQUEST);
-    kit.put("Patient/a", r#"{"resourceType":"Patient"}"#).await.assert_refused(StatusCode::BAD_REQUEST);
+    kit.put("Patient/a", r#"{"resourceType":"Patient"}"#)
+        .await
+        .assert_refused(StatusCode::BAD_REQUEST);
     assert_eq!(kit.count("Patient").await, 0);
 }
 

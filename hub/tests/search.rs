@@ -55,7 +55,12 @@ async fn a_patients_facts_are_found_by_reference_and_by_number(kit: Kit) {
     ] {
         assert_eq!(kit.ids(&format!("Observation?{search}")).await, ["c", "b", "a"], "{search}");
     }
-    for search in ["patient=nobody", "patient.identifier=9990000069", "subject:Group=p", "patient=p&patient=q"] {
+    for search in [
+        "patient=nobody",
+        "patient.identifier=9990000069",
+        "subject:Group=p",
+        "patient=p&patient=q",
+    ] {
         let bundle = kit.search(&format!("Observation?{search}")).await;
         assert_eq!((&bundle["total"], &bundle["entry"]), (&0.into(), &Value::Null), "{search}");
     }
@@ -142,7 +147,12 @@ async fn a_walk_shows_every_match_once(kit: Kit) {
         let date = format!("2019-01-{:02}", number / 2 + 1);
         observation(&kit, &format!("w{number}"), "p", "urn:s", "walk", &date).await;
     }
-    for search in ["code=walk", "patient=p&code=walk", "patient=p&code=walk&_sort=date", "code=walk&_sort=_lastUpdated"] {
+    for search in [
+        "code=walk",
+        "patient=p&code=walk",
+        "patient=p&code=walk&_sort=date",
+        "code=walk&_sort=_lastUpdated",
+    ] {
         let mut seen = Vec::new();
         let mut next = Some(format!("Observation?{search}&_count=5"));
         while let Some(url) = next {
@@ -163,7 +173,9 @@ async fn a_page_link_is_a_secret_that_cannot_be_bent(kit: Kit) {
     let page = kit.search(&format!("Observation?patient.identifier={NUMBER}&_count=1")).await;
     let next = link(&page, "next").unwrap();
     assert!(!next.contains("999") && !next.contains("identifier"), "{next}");
-    for bent in [format!("{next}x"), format!("{next}&code=c1"), next.replace("Observation", "Condition")] {
+    for bent in
+        [format!("{next}x"), format!("{next}&code=c1"), next.replace("Observation", "Condition")]
+    {
         kit.get(&bent).await.assert_refused(StatusCode::BAD_REQUEST);
     }
 }
@@ -178,7 +190,8 @@ async fn the_patient_goes_along_if_asked_for(kit: Kit) {
             .iter()
             .map(|e| (e["resource"]["id"].as_str().unwrap(), e["search"]["mode"].as_str().unwrap()))
             .collect();
-        let expected = [("d", "match"), ("c", "match"), ("a", "match"), ("p", "include"), ("q", "include")];
+        let expected =
+            [("d", "match"), ("c", "match"), ("a", "match"), ("p", "include"), ("q", "include")];
         assert_eq!(modes, expected);
         assert_eq!(bundle["total"], 3);
     }

@@ -36,7 +36,8 @@ async fn links_within_a_transaction_are_rewritten(kit: Kit) {
     assert_eq!(response.status, StatusCode::OK, "{}", response.text);
     let response = response.json();
     assert_eq!(response["type"], "transaction-response");
-    let location = |place: usize| response["entry"][place]["response"]["location"].as_str().unwrap();
+    let location =
+        |place: usize| response["entry"][place]["response"]["location"].as_str().unwrap();
     assert!(location(0).starts_with("Observation/") && location(1).starts_with("Patient/"));
     assert_eq!(response["entry"][0]["response"]["status"], "201 Created");
     assert_eq!(response["entry"][0]["response"]["etag"], "W/\"1\"");
@@ -64,7 +65,15 @@ async fn a_transaction_is_all_or_nothing(kit: Kit) {
     let outcome = refused.assert_refused(StatusCode::PRECONDITION_FAILED);
     assert_eq!(outcome["issue"][0]["expression"][0], "Bundle.entry[0]");
 
-    let dangling = kit.post("", &bundle(&[good(), post(O, observation("urn:uuid:6b1f3b2c-0000-4000-8000-000000000009"))])).await;
+    let dangling = kit
+        .post(
+            "",
+            &bundle(&[
+                good(),
+                post(O, observation("urn:uuid:6b1f3b2c-0000-4000-8000-000000000009")),
+            ]),
+        )
+        .await;
     dangling.assert_refused(StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!((kit.count("Patient").await, kit.count("Observation").await), (1, 0));
 }
@@ -118,9 +127,15 @@ async fn what_is_no_transaction_is_refused(kit: Kit) {
         r#"{"resourceType":"Bundle","type":"collection"}"#.to_owned(),
         bundle(&[json!({"resource": {"resourceType": "Patient"}})]),
         bundle(&[json!({"request": {"method": "POST", "url": "Patient"}})]),
-        bundle(&[json!({"resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Observation"}})]),
-        bundle(&[json!({"resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "https://elsewhere/Patient"}})]),
-        bundle(&[json!({"resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient", "ifNoneExist": "a=b"}})]),
+        bundle(&[
+            json!({"resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Observation"}}),
+        ]),
+        bundle(&[
+            json!({"resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "https://elsewhere/Patient"}}),
+        ]),
+        bundle(&[
+            json!({"resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient", "ifNoneExist": "a=b"}}),
+        ]),
     ] {
         kit.post("", &body).await.assert_refused(StatusCode::BAD_REQUEST);
     }

@@ -42,10 +42,7 @@ impl<H: Health> Health for Arc<H> {
 pub fn probes<H: Health + Clone>(health: H) -> Router {
     Router::new()
         .route("/live", get(async || StatusCode::OK))
-        .route(
-            "/ready",
-            get(async |State(health): State<H>| readiness(&health.checks().await).0),
-        )
+        .route("/ready", get(async |State(health): State<H>| readiness(&health.checks().await).0))
         .with_state(health)
 }
 
@@ -53,35 +50,19 @@ pub fn probes<H: Health + Clone>(health: H) -> Router {
 pub fn router<H: Health + Clone>(health: H) -> Router {
     Router::new()
         .route("/live", get(async || StatusCode::OK))
-        .route(
-            "/ready",
-            get(async |State(health): State<H>| readiness(&health.checks().await)),
-        )
+        .route("/ready", get(async |State(health): State<H>| readiness(&health.checks().await)))
         .route("/metrics", get(metrics::<H>))
         .with_state(health)
 }
 
 async fn metrics<H: Health + Clone>(State(health): State<H>) -> Response {
-    (
-        [(CONTENT_TYPE, "text/plain; version=0.0.4")],
-        health.metrics().await,
-    )
-        .into_response()
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], health.metrics().await).into_response()
 }
 
 fn readiness(checks: &[Check]) -> (StatusCode, String) {
     let ready = checks.iter().all(|check| check.problem.is_none());
-    let line = |check: &Check| {
-        format!(
-            "{}: {}\n",
-            check.name,
-            check.problem.as_deref().unwrap_or("ok")
-        )
-    };
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let line =
+        |check: &Check| format!("{}: {}\n", check.name, check.problem.as_deref().unwrap_or("ok"));
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, checks.iter().map(line).collect())
 }

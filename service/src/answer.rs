@@ -33,10 +33,8 @@ impl Answer {
     /// Adds `ETag: W/"version"` and `Last-Modified`.
     #[must_use]
     pub fn versioned(self, version: i64, last_updated_micros: i64) -> Self {
-        self.with(ETAG, header(&format!("W/\"{version}\""))).with(
-            LAST_MODIFIED,
-            header(&format_http_date(last_updated_micros)),
-        )
+        self.with(ETAG, header(&format!("W/\"{version}\"")))
+            .with(LAST_MODIFIED, header(&format_http_date(last_updated_micros)))
     }
 
     /// Adds `Location`.

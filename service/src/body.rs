@@ -34,13 +34,8 @@ pub async fn form(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
 }
 
 fn require_media(headers: &HeaderMap, known: &[&str]) -> Result<(), Refusal> {
-    let declared = headers
-        .get(CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default();
-    let mut parts = declared
-        .split(';')
-        .map(|part| part.trim().to_ascii_lowercase());
+    let declared = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let mut parts = declared.split(';').map(|part| part.trim().to_ascii_lowercase());
     let media = parts.next().unwrap_or_default();
     let utf8 = parts.all(|parameter| match parameter.split_once('=') {
         Some(("charset", charset)) => charset.trim_matches('"') == "utf-8",
@@ -60,10 +55,7 @@ async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
         Err(_elapsed) => Err(Refusal::error(
             StatusCode::REQUEST_TIMEOUT,
             IssueCode::Timeout,
-            format!(
-                "The body did not arrive within {} seconds.",
-                BODY_TIME_MAX.as_secs()
-            ),
+            format!("The body did not arrive within {} seconds.", BODY_TIME_MAX.as_secs()),
         )),
     }
 }
@@ -73,10 +65,7 @@ async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| {
-            Refusal::bad_request(
-                IssueCode::Incomplete,
-                "The body ended before it was complete.",
-            )
+            Refusal::bad_request(IssueCode::Incomplete, "The body ended before it was complete.")
         })?;
         let Ok(data) = frame.into_data() else {
             continue;

@@ -25,20 +25,14 @@ pub struct Gatekeeper {
 impl Gatekeeper {
     /// A gatekeeper for a region's own service.
     pub fn new(mode: SecurityMode, region: &Region) -> Self {
-        Self {
-            mode,
-            own: Arc::new(region.ods.clone()),
-        }
+        Self { mode, own: Arc::new(region.ods.clone()) }
     }
 
     fn identify(&self, request: &Request) -> Option<Caller> {
         let correlation = request.extensions().get::<Correlation>().cloned();
         let correlation = correlation.unwrap_or_else(|| Correlation::of(request.headers()));
         match self.mode {
-            SecurityMode::Open => Some(Caller {
-                organisation: self.own.clone(),
-                correlation,
-            }),
+            SecurityMode::Open => Some(Caller { organisation: self.own.clone(), correlation }),
             SecurityMode::Enforced => None,
         }
     }
@@ -77,10 +71,6 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
-        parts
-            .extensions
-            .get::<Self>()
-            .cloned()
-            .ok_or_else(unverified)
+        parts.extensions.get::<Self>().cloned().ok_or_else(unverified)
     }
 }

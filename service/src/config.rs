@@ -35,6 +35,19 @@ pub fn load<T: DeserializeOwned>(file: &Path, prefix: &str) -> Result<T, ConfigE
     extract(Figment::from(Toml::file_exact(file)), prefix)
 }
 
+/// Loads one table of `file` as a whole configuration: a region's file holds `[hub]` and
+/// `[gateway]`. The environment overrides it as it does a file of its own.
+pub fn load_table<T: DeserializeOwned>(
+    file: &Path,
+    table: &str,
+    prefix: &str,
+) -> Result<T, ConfigError> {
+    if !file.is_file() {
+        return Err(ConfigError::Unreadable(file.display().to_string()));
+    }
+    extract(Figment::from(Toml::file_exact(file)).focus(table), prefix)
+}
+
 /// Reads a configuration from TOML text and the environment.
 pub fn parse<T: DeserializeOwned>(toml: &str, prefix: &str) -> Result<T, ConfigError> {
     extract(Figment::from(Toml::string(toml)), prefix)
@@ -184,12 +197,7 @@ mod tests {
     fn open_mode_is_for_loopback_only() {
         let sample: Sample = parse(SAMPLE, "TEST_NONE__").unwrap();
         assert!(sample.security.check(sample.server.listen).is_ok());
-        assert!(
-            sample
-                .security
-                .check("0.0.0.0:80".parse().unwrap())
-                .is_err()
-        );
+        assert!(sample.security.check("0.0.0.0:80".parse().unwrap()).is_err());
         assert_eq!(sample.server.base(), "http://127.0.0.1:1/FHIR/R4");
         assert!(sample.server.check("/FHIR/R4").is_ok());
         assert!(sample.server.check("/fhir").is_err());

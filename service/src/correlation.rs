@@ -33,10 +33,7 @@ impl Correlation {
         Self {
             request_id: well_formed(&REQUEST_ID).unwrap_or_else(new_id),
             correlation_id: well_formed(&CORRELATION_ID),
-            traceparent: headers
-                .get(&TRACEPARENT)
-                .filter(|value| is_traceparent(value))
-                .cloned(),
+            traceparent: headers.get(&TRACEPARENT).filter(|value| is_traceparent(value)).cloned(),
         }
     }
 
@@ -62,9 +59,7 @@ pub async fn correlate(mut request: Request, next: Next) -> Response {
     let correlation = Correlation::of(request.headers());
     request.extensions_mut().insert(correlation.clone());
     let mut response = next.run(request).await;
-    response
-        .headers_mut()
-        .insert(REQUEST_ID, correlation.request_id);
+    response.headers_mut().insert(REQUEST_ID, correlation.request_id);
     if let Some(id) = correlation.correlation_id {
         response.headers_mut().insert(CORRELATION_ID, id);
     }
@@ -80,9 +75,7 @@ fn new_id() -> HeaderValue {
 fn is_id(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
     (1..=64).contains(&bytes.len())
-        && bytes
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(b))
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(b))
 }
 
 fn is_traceparent(value: &HeaderValue) -> bool {

@@ -64,15 +64,14 @@ struct Line<'a> {
 impl Journal {
     /// Opens `file` for appending, creating it if need be, and starts the thread that syncs it.
     pub fn open(file: &Path, clock: Clock) -> io::Result<Self> {
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
         let mut options = OpenOptions::new();
         options.create(true).append(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let inner = Inner {
-            file: options.open(file)?,
-            dirty: AtomicBool::new(false),
-            clock,
-        };
+        let inner = Inner { file: options.open(file)?, dirty: AtomicBool::new(false), clock };
         let inner = Arc::new(inner);
         let watched = Arc::downgrade(&inner);
         std::thread::Builder::new()
@@ -81,9 +80,13 @@ impl Journal {
         Ok(Self { inner })
     }
 
-    /// Where a journal lives when the configuration does not say: beside the SQLite file, else in
-    /// the service's state directory.
-    pub fn default_path(store: Option<&Path>, service: &str, ods: &str) -> PathBuf {
+    /// Where a service's journal lives: in the configured folder, else beside its SQLite file, else
+    /// in the service's state directory.
+    pub fn place(dir: Option<&Path>, store: Option<&Path>, service: &str, ods: &str) -> PathBuf {
+        let name = format!("{service}-{ods}-audit.ndjson");
+        if let Some(dir) = dir {
+            return dir.join(name);
+        }
         if let Some(store) = store {
             let mut path = store.as_os_str().to_owned();
             path.push("-audit.ndjson");
@@ -95,8 +98,7 @@ impl Journal {
             .map(PathBuf::from)
             .or_else(home)
             .unwrap_or_else(std::env::temp_dir);
-        root.join("shared-record")
-            .join(format!("{service}-{ods}-audit.ndjson"))
+        root.join("shared-record").join(name)
     }
 
     fn append(&self, line: &Line<'_>) -> io::Result<()> {
@@ -129,11 +131,7 @@ pub async fn record(
     next: Next,
 ) -> Response {
     let method = request.method().clone();
-    let target = request
-        .uri()
-        .path_and_query()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let target = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
     let response = next.run(request).await;
     if response.extensions().get::<InStore>().is_some() {
         return response;
@@ -141,18 +139,11 @@ pub async fn record(
     let recorded = format_instant(journal.inner.clock.now_micros());
     let line = Line {
         recorded: &recorded,
-        request: caller
-            .as_ref()
-            .map_or("", |caller| caller.correlation.request_id()),
-        organisation: caller
-            .as_ref()
-            .map_or("", |caller| caller.organisation.as_str()),
+        request: caller.as_ref().map_or("", |caller| caller.correlation.request_id()),
+        organisation: caller.as_ref().map_or("", |caller| caller.organisation.as_str()),
         method: method.as_str(),
         target: &target,
-        detail: response
-            .extensions()
-            .get::<Detail>()
-            .map(|detail| detail.0.as_str()),
+        detail: response.extensions().get::<Detail>().map(|detail| detail.0.as_str()),
         status: response.status().as_u16(),
     };
     match journal.append(&line) {
@@ -180,9 +171,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_journal_lives_beside_its_store() {
-        let path = Journal::default_path(Some(Path::new("a/hub.db")), "hub", "QWO");
+    fn a_journal_lives_where_it_is_told_or_beside_its_store() {
+        let store = Some(Path::new("a/hub.db"));
+        let path = Journal::place(None, store, "hub", "QWO");
         assert_eq!(path, Path::new("a/hub.db-audit.ndjson"));
+        let path = Journal::place(Some(Path::new("b")), store, "hub", "QWO");
+        assert_eq!(path, Path::new("b/hub-QWO-audit.ndjson"));
     }
 
     #[test]

@@ -20,15 +20,8 @@ pub async fn json_only(request: Request, next: Next) -> Response {
 
 /// Whether JSON may be sent; `_format` overrides `Accept`.
 fn acceptable(headers: &HeaderMap, query: &str) -> Result<(), Refusal> {
-    if let Some(format) = query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("_format="))
-    {
-        return if is_json_format(format) {
-            Ok(())
-        } else {
-            Err(not_acceptable("_format"))
-        };
+    if let Some(format) = query.split('&').find_map(|pair| pair.strip_prefix("_format=")) {
+        return if is_json_format(format) { Ok(()) } else { Err(not_acceptable("_format")) };
     }
     let mut ranges = headers.get_all(ACCEPT).iter().peekable();
     if ranges.peek().is_none() {
@@ -38,33 +31,21 @@ fn acceptable(headers: &HeaderMap, query: &str) -> Result<(), Refusal> {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(is_json_range);
-    if welcome {
-        Ok(())
-    } else {
-        Err(not_acceptable("Accept"))
-    }
+    if welcome { Ok(()) } else { Err(not_acceptable("Accept")) }
 }
 
 fn is_json_format(format: &str) -> bool {
     // A raw `+` in a query is a space once decoded; both spellings are in use.
-    let format = format
-        .replace("%2B", "+")
-        .replace("%2b", "+")
-        .replace("%2F", "/")
-        .replace("%2f", "/");
-    let format = format
-        .replace("%20", "+")
-        .replace(' ', "+")
-        .to_ascii_lowercase();
+    let format =
+        format.replace("%2B", "+").replace("%2b", "+").replace("%2F", "/").replace("%2f", "/");
+    let format = format.replace("%20", "+").replace(' ', "+").to_ascii_lowercase();
     format == "json" || is_json_range(&format) && !format.starts_with('*')
 }
 
 /// One media range of an `Accept` header: JSON or a wildcard, not of another FHIR version, not
 /// ruled out by `q=0`.
 fn is_json_range(range: &str) -> bool {
-    let mut parts = range
-        .split(';')
-        .map(|part| part.trim().to_ascii_lowercase());
+    let mut parts = range.split(';').map(|part| part.trim().to_ascii_lowercase());
     let media = parts.next().unwrap_or_default();
     let known = matches!(
         media.as_str(),

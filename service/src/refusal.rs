@@ -21,12 +21,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with one issue.
     pub fn new(status: StatusCode, issue: Issue) -> Self {
-        Self {
-            status,
-            outcome: issue.into(),
-            entry: None,
-            headers: Vec::new(),
-        }
+        Self { status, outcome: issue.into(), entry: None, headers: Vec::new() }
     }
 
     /// A refusal with one error.

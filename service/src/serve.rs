@@ -47,10 +47,7 @@ pub struct Shutdown {
 impl Default for Shutdown {
     fn default() -> Self {
         let (sender, receiver) = watch::channel(false);
-        Self {
-            sender: Arc::new(sender),
-            receiver,
-        }
+        Self { sender: Arc::new(sender), receiver }
     }
 }
 
@@ -92,9 +89,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown, dr
             () = shutdown.triggered() => break,
         };
         let service = TowerToHyperService::new(router.clone());
-        let connection = builder()
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned();
+        let connection = builder().serve_connection(TokioIo::new(stream), service).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // A client that went away is no event of ours.
@@ -103,10 +98,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown, dr
         });
     }
     drop(listener);
-    if tokio::time::timeout(drain, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were still in flight at the drain limit");
     }
 }
@@ -130,10 +122,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME_MAX);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -145,10 +134,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
 
 /// Refuses a URL that is too long; turns a panic into a 500 that tells nothing.
 async fn guard(request: Request, next: Next) -> Response {
-    let length = request
-        .uri()
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
+    let length = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if length > URL_BYTES_MAX {
         return Refusal::error(
             StatusCode::URI_TOO_LONG,

@@ -11,9 +11,7 @@ use tracing_subscriber::EnvFilter;
 /// Installs the subscriber. Later calls in one process change nothing.
 pub fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call finds a subscriber in place, which is what it wants.
     let _ = if std::io::stderr().is_terminal() {
         builder.try_init()

@@ -215,14 +215,14 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}/FHIR/R4", listener.local_addr().unwrap());
         let journal = TempDir::new().unwrap();
-        let file = journal.path().join("new").join("audit.ndjson");
+        let file = journal.path().join("new");
         let config = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"{base}\"\n\
              [admin]\nlisten = \"127.0.0.1:0\"\n\
              [region]\nods = \"HOME\"\nname = \"Home\"\nnation = \"england\"\n\
              [locator]\nurl = \"{locator}\"\n\
              [security]\nmode = \"open\"\n\
-             [audit]\nfile = {:?}\n\
+             [audit]\ndir = {:?}\n\
              [federation]\n{federation}\n{}",
             file.display().to_string(),
             regions.concat()
@@ -247,7 +247,7 @@ impl World {
     }
 
     pub(crate) fn journal(&self) -> String {
-        let file = self.journal.path().join("new").join("audit.ndjson");
+        let file = self.journal.path().join("new").join("gateway-HOME-audit.ndjson");
         std::fs::read_to_string(file).unwrap()
     }
 }

@@ -13,10 +13,10 @@ use uuid::Uuid;
 use super::content::{prepare, survey};
 use super::links::refuse_unresolved;
 use super::preconditions::refuse_conditional;
-use crate::error::HubError;
-use crate::store::write::{Action, Write};
 use crate::Hub;
 use crate::address::Kind;
+use crate::error::HubError;
+use crate::store::write::{Action, Write};
 
 /// Stores a new resource under an id of our choice; an id in the body is ignored.
 pub async fn create(

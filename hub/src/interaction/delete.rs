@@ -8,10 +8,10 @@ use service::answer::Answer;
 use service::caller::Caller;
 
 use super::preconditions::if_match;
-use crate::error::HubError;
-use crate::store::write::{Action, Write};
 use crate::Hub;
 use crate::address::{Id, Kind};
+use crate::error::HubError;
+use crate::store::write::{Action, Write};
 
 /// Ends a resource; its versions stay. Deleting what is not there is no error.
 pub async fn delete(

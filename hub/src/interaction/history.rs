@@ -12,11 +12,11 @@ use service::answer::Answer;
 use service::caller::Caller;
 use service::refusal::Refusal;
 
+use crate::Hub;
+use crate::address::{Id, Kind};
 use crate::error::HubError;
 use crate::search::parameters::{COUNT_DEFAULT, COUNT_MAX};
 use crate::store::write::{Method, Version};
-use crate::Hub;
-use crate::address::{Id, Kind};
 
 /// What may be asked of a history.
 #[derive(Debug, Deserialize)]

@@ -9,10 +9,10 @@ use service::answer::Answer;
 use service::caller::Caller;
 
 use super::preconditions::not_modified;
-use crate::error::HubError;
-use crate::store::write::Version;
 use crate::Hub;
 use crate::address::{Id, Kind};
+use crate::error::HubError;
+use crate::store::write::Version;
 
 /// The current version of a resource.
 pub async fn read(

@@ -16,11 +16,11 @@ use service::refusal::Refusal;
 use url::form_urlencoded;
 
 use super::preconditions::strict;
+use crate::Hub;
+use crate::address::Kind;
 use crate::error::HubError;
 use crate::search::page;
 use crate::search::parameters::parse;
-use crate::Hub;
-use crate::address::Kind;
 
 type Pairs = Vec<(String, String)>;
 

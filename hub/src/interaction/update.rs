@@ -14,10 +14,10 @@ use service::refusal::Refusal;
 use super::content::{prepare, survey};
 use super::links::refuse_unresolved;
 use super::preconditions::if_match;
-use crate::error::HubError;
-use crate::store::write::{Action, Write};
 use crate::Hub;
 use crate::address::{Id, Kind};
+use crate::error::HubError;
+use crate::store::write::{Action, Write};
 
 /// Stores the next version of a resource, or the first under this id.
 pub async fn update(

@@ -8,9 +8,9 @@ use service::answer::Answer;
 use service::caller::Caller;
 
 use super::read::answer;
-use crate::error::HubError;
 use crate::Hub;
 use crate::address::{Id, Kind, Vid};
+use crate::error::HubError;
 
 /// One version of a resource.
 pub async fn vread(

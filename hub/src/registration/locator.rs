@@ -80,7 +80,8 @@ impl Locator {
         let response = self.send(request).await?;
         let body = read_body(response, ANSWER_BYTES_MAX, CALL_TIME_MAX).await;
         let body = body.map_err(|_| LocatorError::Unreachable)?;
-        let bundle: Bundle<'_> = serde_json::from_slice(&body).map_err(|_| LocatorError::Invalid)?;
+        let bundle: Bundle<'_> =
+            serde_json::from_slice(&body).map_err(|_| LocatorError::Invalid)?;
         let pointers = bundle.entry.iter().filter_map(|entry| entry.resource);
         let ids = pointers.filter_map(|p| serde_json::from_str::<Pointer>(p.get()).ok());
         Ok(ids.map(|pointer| pointer.id).collect())

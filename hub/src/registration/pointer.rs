@@ -12,9 +12,7 @@ const CODE_SYSTEM: &str = "https://fhir.nhs.uk/England/CodeSystem/England-";
 
 /// The DocumentReference that says: `region` holds a record for `number`, at `base`.
 pub fn document_reference(region: &OdsCode, base: &str, number: &str) -> Value {
-    let coding = |system: &str, code: &str, display: &str| {
-        json!({"coding": [{"system": system, "code": code, "display": display}]})
-    };
+    let coding = |system: &str, code: &str, display: &str| json!({"coding": [{"system": system, "code": code, "display": display}]});
     let extension = |name: &str, system: &str, code: &str, display: &str| {
         json!({
             "url": format!("{EXTENSION}{name}"),

@@ -64,11 +64,8 @@ async fn send_due(
 }
 
 async fn attempt(task: Task, locator: &Locator, clock: &Clock) -> Outcome {
-    let done = if task.wanted {
-        register(&task, locator).await
-    } else {
-        withdraw(&task, locator).await
-    };
+    let done =
+        if task.wanted { register(&task, locator).await } else { withdraw(&task, locator).await };
     let result = done.unwrap_or_else(|error| match error {
         LocatorError::Refused { .. } => {
             tracing::error!(cause = %error, "a registration is parked: the locator refuses it");

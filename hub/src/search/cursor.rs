@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn a_cursor_is_read_back_by_its_own_organisation_for_a_day() {
-        let (seal, own, other) = (Seal::new([7; 32]), "QWO".parse().unwrap(), "QHM".parse().unwrap());
+        let (seal, own, other) =
+            (Seal::new([7; 32]), "QWO".parse().unwrap(), "QHM".parse().unwrap());
         let text = seal.seal(&cursor(), &own);
         assert_eq!(seal.open(&text, &own, 0).unwrap(), cursor());
         assert_eq!(seal.open(&text, &own, LIFE_MICROS + 1).unwrap_err().status, StatusCode::GONE);

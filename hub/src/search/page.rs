@@ -144,8 +144,7 @@ fn self_link(own: &str, search: &Search) -> String {
     if search.executed.is_empty() {
         return own.to_owned();
     }
-    let query = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(&search.executed)
-        .finish();
+    let query =
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(&search.executed).finish();
     format!("{own}?{query}")
 }

@@ -132,9 +132,9 @@ impl Search {
         match name {
             "_format" | "_pretty" => return Ok(Taken::Silently),
             "_count" => {
-                let count = value.parse::<u64>().map_err(|_| {
-                    invalid(name, "must be a whole number, 0 or more")
-                })?;
+                let count = value
+                    .parse::<u64>()
+                    .map_err(|_| invalid(name, "must be a whole number, 0 or more"))?;
                 self.count = usize::try_from(count).unwrap_or(COUNT_MAX).min(COUNT_MAX);
                 return Ok(Taken::Executed(self.count.to_string()));
             }
@@ -169,8 +169,11 @@ impl Search {
             _ if clinical_parameter(self.resource_type) == Some(key) => OrderBy::Clinical,
             _ => {
                 let clinical = clinical_parameter(self.resource_type).unwrap_or("_lastUpdated");
-                let text = format!("{} is sorted by {clinical} or _lastUpdated, one key, \
-                     with - for newest first", self.resource_type);
+                let text = format!(
+                    "{} is sorted by {clinical} or _lastUpdated, one key, \
+                     with - for newest first",
+                    self.resource_type
+                );
                 return Err(not_supported("_sort", &text));
             }
         };
@@ -309,8 +312,11 @@ fn tokens(name: &str, values: &[&str]) -> Result<Vec<TokenTest>, Refusal> {
 fn dates(name: &str, values: &[&str]) -> Result<Vec<DateTest>, Refusal> {
     let tests = values.iter().map(|value| DateTest::parse(value)).collect::<Option<_>>();
     tests.ok_or_else(|| {
-        invalid(name, "must be a date such as ge2020-05-17: a prefix (eq ne gt lt ge le sa eb ap) \
-                       may stand before a date, month, year or time that exists")
+        invalid(
+            name,
+            "must be a date such as ge2020-05-17: a prefix (eq ne gt lt ge le sa eb ap) \
+                       may stand before a date, month, year or time that exists",
+        )
     })
 }
 

@@ -177,7 +177,8 @@ impl Plan<'_> {
                 query.push(")");
             }
             Condition::Reference { parameter, targets, .. } => {
-                let driven = matches!(driver, Driver::Reference { parameter: p, .. } if p == parameter);
+                let driven =
+                    matches!(driver, Driver::Reference { parameter: p, .. } if p == parameter);
                 if !driven {
                     query.push(" AND EXISTS (SELECT 1 FROM reference t WHERE t.param = ");
                     query.number(*parameter).push(" AND t.target ");

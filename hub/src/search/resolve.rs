@@ -82,14 +82,15 @@ async fn condition(
     };
     Ok(match clause {
         Clause::Id(ids) => {
-            let target = |id: &String| Target { resource_type: Some(resource_type), id: id.clone() };
+            let target =
+                |id: &String| Target { resource_type: Some(resource_type), id: id.clone() };
             Condition::Keys(keys(&ids.iter().map(target).collect::<Vec<_>>(), store).await?)
         }
         Clause::LastUpdated(any) => Condition::LastUpdated(any.clone()),
         Clause::Token(parameter, any) => Condition::Token {
-                parameter: number(parameter),
-                any: tokens(any, terms),
-                by_patient: by_patient(parameter.code),
+            parameter: number(parameter),
+            any: tokens(any, terms),
+            by_patient: by_patient(parameter.code),
         },
         Clause::Date(parameter, any) => {
             Condition::Date { parameter: number(parameter), any: any.clone() }

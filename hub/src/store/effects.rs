@@ -97,10 +97,8 @@ pub fn index_of(
 
 /// Everything an index refers to.
 pub fn targets(index: &Index) -> impl Iterator<Item = Target> {
-    let patient = |id: &String| Target {
-        resource_type: Some(ResourceType::PATIENT),
-        id: id.clone(),
-    };
+    let patient =
+        |id: &String| Target { resource_type: Some(ResourceType::PATIENT), id: id.clone() };
     index.patients.iter().map(patient).chain(index.references.iter().map(|(_, t)| t.clone()))
 }
 

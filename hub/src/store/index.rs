@@ -24,9 +24,23 @@ const CODE_BYTES_MAX: usize = 190;
 
 /// The parameters that name a type's clinical time, the first that a type has counts.
 const CLINICAL: [&str; 17] = [
-    "authoredon", "authored-on", "authored", "effective", "effective-time", "whenhandedover",
-    "date", "recorded-date", "onset-date", "occurrence", "period", "created", "issued", "sent",
-    "started", "recorded", "start-date",
+    "authoredon",
+    "authored-on",
+    "authored",
+    "effective",
+    "effective-time",
+    "whenhandedover",
+    "date",
+    "recorded-date",
+    "onset-date",
+    "occurrence",
+    "period",
+    "created",
+    "issued",
+    "sent",
+    "started",
+    "recorded",
+    "start-date",
 ];
 
 /// The date parameter whose value orders a type's resources in time.
@@ -143,7 +157,9 @@ impl Index {
 
     fn earliest_ms(&self, parameter: i64) -> i64 {
         let lows = self.dates.iter().filter(|(p, _)| *p == parameter).map(|(_, i)| i.low);
-        lows.filter(|low| *low != OPEN_LOW).min().map_or(NO_CLINICAL_MS, |low| low.div_euclid(1_000))
+        lows.filter(|low| *low != OPEN_LOW)
+            .min()
+            .map_or(NO_CLINICAL_MS, |low| low.div_euclid(1_000))
     }
 
     /// <https://hl7.org/fhir/R4/compartmentdefinition-patient.html>
@@ -185,10 +201,9 @@ fn interval(value: &Value<'_>) -> Option<Interval> {
         Value::Timing { events, bounds } => {
             let events = events.iter().filter_map(|event| Interval::parse(event));
             let bounds = bounds.as_ref().and_then(period_interval);
-            events.chain(bounds).reduce(|a, b| Interval {
-                low: a.low.min(b.low),
-                high: a.high.max(b.high),
-            })
+            events
+                .chain(bounds)
+                .reduce(|a, b| Interval { low: a.low.min(b.low), high: a.high.max(b.high) })
         }
         _ => None,
     }

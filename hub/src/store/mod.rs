@@ -144,7 +144,11 @@ impl Store {
     }
 
     /// Takes registrations that are due, and marks them as tried until `until`.
-    pub async fn due_registrations(&self, limit: usize, until: i64) -> Result<Vec<Task>, StoreError> {
+    pub async fn due_registrations(
+        &self,
+        limit: usize,
+        until: i64,
+    ) -> Result<Vec<Task>, StoreError> {
         on!(self, engine => engine.due_registrations(limit, until).await)
     }
 

@@ -25,7 +25,9 @@ impl Vocabulary {
         let mut terms = Vec::new();
         for resource_type in ResourceType::all() {
             terms.push(resource_type.as_str().to_owned());
-            terms.extend(resource_type.search_parameters().iter().map(|p| term(resource_type, p.code)));
+            terms.extend(
+                resource_type.search_parameters().iter().map(|p| term(resource_type, p.code)),
+            );
         }
         terms
     }

@@ -190,10 +190,8 @@ impl Postgres {
 /// Refuses a server that acknowledges what it has not flushed.
 async fn durable(pool: &PgPool) -> Result<(), StoreError> {
     for setting in ["fsync", "full_page_writes"] {
-        let value: String = sqlx::query_scalar("SELECT current_setting($1)")
-            .bind(setting)
-            .fetch_one(pool)
-            .await?;
+        let value: String =
+            sqlx::query_scalar("SELECT current_setting($1)").bind(setting).fetch_one(pool).await?;
         if value != "on" {
             tracing::warn!(setting, "PostgreSQL may lose acknowledged writes in a power cut");
         }
@@ -280,7 +278,9 @@ impl From<sqlx::Error> for StoreError {
         match code.as_deref() {
             Some("53100") => Self::Full,
             // Connections, shutdowns, read-only servers, cancelled statements.
-            Some(code) if ["08", "57", "53", "25", "28", "3D"].iter().any(|c| code.starts_with(c)) => {
+            Some(code)
+                if ["08", "57", "53", "25", "28", "3D"].iter().any(|c| code.starts_with(c)) =>
+            {
                 Self::Unavailable(error.to_string())
             }
             Some(_) => Self::Failed(error.to_string()),

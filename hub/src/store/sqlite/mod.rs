@@ -57,8 +57,10 @@ impl Sqlite {
         let connection = connect(path, OpenFlags::default(), WRITER_CACHE_KIB)?;
         let terms = migrate(&connection)?;
         std::fs::write(beside(path, "-head"), HEAD_TEXT).map_err(unavailable)?;
-        let secret = connection
-            .query_row("SELECT value FROM setting WHERE name = 'secret'", [], |row| row.get(0))?;
+        let secret =
+            connection.query_row("SELECT value FROM setting WHERE name = 'secret'", [], |row| {
+                row.get(0)
+            })?;
         let terms = std::sync::Arc::new(terms);
         let writer = writer::Writer::start(connection, terms.clone(), clock.clone())?;
         let readers = Mutex::new(Vec::new());
@@ -106,7 +108,9 @@ impl Sqlite {
                    ) v ON v.key = d.key WHERE d.type = ?1 AND d.id = ?2 AND v.version = ?3";
         let of_type = self.terms.resource_type(t);
         self.with_reader(|c| {
-            Ok(c.prepare_cached(sql)?.query_row(params![of_type, id, number], version).optional()?)
+            Ok(c.prepare_cached(sql)?
+                .query_row(params![of_type, id, number], version)
+                .optional()?)
         })
     }
 
@@ -150,7 +154,8 @@ impl Sqlite {
     pub(super) async fn numbers(&self, query: &Query) -> Result<Vec<i64>, StoreError> {
         self.with_reader(|c| {
             let mut statement = c.prepare_cached(query.sql())?;
-            let rows = statement.query_map(params_from_iter(query.arguments()), |row| row.get(0))?;
+            let rows =
+                statement.query_map(params_from_iter(query.arguments()), |row| row.get(0))?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
     }
