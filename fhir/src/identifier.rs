@@ -177,6 +177,18 @@ impl PatientNumber {
         system == NHS_NUMBER || CHI_SYSTEMS.contains(&system) || HC_SYSTEMS.contains(&system)
     }
 
+    /// The one spelling of a system: an alias of a patient number's system becomes the system that
+    /// we emit, any other stays as it is.
+    pub fn canonical_system(system: &str) -> &str {
+        if CHI_SYSTEMS.contains(&system) {
+            CHI_NUMBER
+        } else if HC_SYSTEMS.contains(&system) {
+            HC_NUMBER
+        } else {
+            system
+        }
+    }
+
     /// The one system we emit for this kind of number.
     pub fn system(&self) -> &'static str {
         match self {

@@ -10,7 +10,11 @@ use crate::Hub;
 impl Health for Hub {
     async fn checks(&self) -> Vec<Check> {
         let read = self.store.read(ResourceType::PATIENT, "readiness").await;
-        vec![Check { name: "store", problem: read.err().map(|error| error.to_string()) }]
+        let stopped = || "the writer has stopped for safety; see the log".to_owned();
+        vec![
+            Check { name: "reading", problem: read.err().map(|error| error.to_string()) },
+            Check { name: "writing", problem: (!self.store.is_writable()).then(stopped) },
+        ]
     }
 
     async fn metrics(&self) -> String {

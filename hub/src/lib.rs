@@ -80,7 +80,7 @@ impl Hub {
         let journal = Journal::place(dir, file.as_deref(), "hub", config.region.ods.as_str());
         let journal = Journal::open(&journal, clock.clone())
             .map_err(|error| ProgramError::failed("opening the audit journal", error))?;
-        let seal = Seal::new(store.secret().await.map_err(failed)?);
+        let seal = Seal::new(store.secret());
         let metadata = interaction::capabilities::statement(&config).into();
         let wake = Arc::new(Notify::new());
         Ok(Arc::new(Self { config, store, clock, journal, seal, metadata, wake }))
@@ -179,9 +179,10 @@ impl Hub {
             _ => Answer::empty(status),
         };
         let answer = answer.versioned(version.version, version.updated).noting(InStore);
-        Ok(match deletes {
-            true => answer,
-            false => answer.located(&format!("{own}/_history/{}", version.version)),
+        Ok(if deletes {
+            answer
+        } else {
+            answer.located(&format!("{own}/_history/{}", version.version))
         })
     }
 }

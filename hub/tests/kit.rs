@@ -17,7 +17,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 /// A hub that lives as long as its test.
-pub struct Kit {
+pub(crate) struct Kit {
     pub hub: Arc<Hub>,
     router: Router,
     _folder: TempDir,
@@ -25,33 +25,33 @@ pub struct Kit {
 
 /// An answer, read.
 #[derive(Debug)]
-pub struct Response {
+pub(crate) struct Response {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub text: String,
 }
 
 impl Response {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or(Value::Null)
     }
 
-    pub fn header(&self, name: impl AsRef<str>) -> &str {
+    pub(crate) fn header(&self, name: impl AsRef<str>) -> &str {
         self.headers.get(name.as_ref()).map_or("", |value| value.to_str().unwrap())
     }
 
-    pub fn etag(&self) -> &str {
+    pub(crate) fn etag(&self) -> &str {
         self.header(ETAG.as_str())
     }
 
     /// The id in the Location.
-    pub fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         let location = self.header(LOCATION.as_str());
         location.split("/_history/").next().unwrap().rsplit('/').next().unwrap().to_owned()
     }
 
     /// Asserts a refusal with an OperationOutcome that a person can act on.
-    pub fn assert_refused(&self, status: StatusCode) -> Value {
+    pub(crate) fn assert_refused(&self, status: StatusCode) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         let outcome = self.json();
         assert_eq!(outcome["resourceType"], "OperationOutcome", "{}", self.text);
@@ -61,14 +61,14 @@ impl Response {
 }
 
 impl Kit {
-    pub async fn sqlite() -> Self {
+    pub(crate) async fn sqlite() -> Self {
         let folder = TempDir::new().unwrap();
         let url = format!("sqlite://{}", folder.path().join("hub.db").display());
         Self::open(&url, folder).await
     }
 
     /// On a database of its own, if `TEST_POSTGRES_URL` names a server.
-    pub async fn postgres() -> Option<Self> {
+    pub(crate) async fn postgres() -> Option<Self> {
         let Ok(server) = std::env::var("TEST_POSTGRES_URL") else {
             eprintln!("skipped: TEST_POSTGRES_URL names no PostgreSQL (tests/run starts one)");
             return None;
@@ -97,13 +97,13 @@ impl Kit {
     }
 
     /// The journal's lines.
-    pub fn journal(&self) -> Vec<Value> {
+    pub(crate) fn journal(&self) -> Vec<Value> {
         let file = self.hub.config.audit.dir.as_ref().unwrap().join("hub-QWO-audit.ndjson");
         let text = std::fs::read_to_string(file).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         method: &str,
         url: &str,
@@ -122,27 +122,27 @@ impl Kit {
         Response { status: parts.status, headers: parts.headers, text }
     }
 
-    pub async fn get(&self, path: &str) -> Response {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.send("GET", &format!("/FHIR/R4/{path}"), &[], Body::empty()).await
     }
 
-    pub async fn delete(&self, path: &str) -> Response {
+    pub(crate) async fn delete(&self, path: &str) -> Response {
         self.send("DELETE", &format!("/FHIR/R4/{path}"), &[], Body::empty()).await
     }
 
-    pub async fn post(&self, path: &str, body: &str) -> Response {
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Response {
         self.with_body("POST", path, body, &[]).await
     }
 
-    pub async fn put(&self, path: &str, body: &str) -> Response {
+    pub(crate) async fn put(&self, path: &str, body: &str) -> Response {
         self.with_body("PUT", path, body, &[]).await
     }
 
-    pub async fn put_if_match(&self, path: &str, etag: &str, body: &str) -> Response {
+    pub(crate) async fn put_if_match(&self, path: &str, etag: &str, body: &str) -> Response {
         self.with_body("PUT", path, body, &[("if-match", etag)]).await
     }
 
-    pub async fn with_body(
+    pub(crate) async fn with_body(
         &self,
         method: &str,
         path: &str,
@@ -156,32 +156,32 @@ impl Kit {
     }
 
     /// A search; asserts that it succeeds.
-    pub async fn search(&self, path: &str) -> Value {
+    pub(crate) async fn search(&self, path: &str) -> Value {
         let response = self.get(path).await;
         assert_eq!(response.status, StatusCode::OK, "{path}: {}", response.text);
         response.json()
     }
 
     /// Ids of the matches of a search, in order.
-    pub async fn ids(&self, path: &str) -> Vec<String> {
+    pub(crate) async fn ids(&self, path: &str) -> Vec<String> {
         matches(&self.search(path).await)
     }
 
     /// How many resources of a type there are.
-    pub async fn count(&self, resource_type: &str) -> i64 {
+    pub(crate) async fn count(&self, resource_type: &str) -> i64 {
         self.search(&format!("{resource_type}?_summary=count")).await["total"].as_i64().unwrap()
     }
 }
 
 /// Ids of the matches of a searchset, in order.
-pub fn matches(bundle: &Value) -> Vec<String> {
+pub(crate) fn matches(bundle: &Value) -> Vec<String> {
     let entries = bundle["entry"].as_array().cloned().unwrap_or_default();
     let matches = entries.iter().filter(|entry| entry["search"]["mode"] == "match");
     matches.map(|entry| entry["resource"]["id"].as_str().unwrap().to_owned()).collect()
 }
 
 /// A link's path and query, to be asked of the same hub.
-pub fn link(bundle: &Value, relation: &str) -> Option<String> {
+pub(crate) fn link(bundle: &Value, relation: &str) -> Option<String> {
     let links = bundle["link"].as_array()?;
     let link = links.iter().find(|link| link["relation"] == relation)?;
     Some(link["url"].as_str()?.strip_prefix("http://hub.test/FHIR/R4/")?.to_owned())

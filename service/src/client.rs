@@ -10,6 +10,7 @@ pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Builds the client. Redirects are never followed: only configured endpoints are ever dialled.
 /// Every request made with it sets its own deadline.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that makes clients")]
 pub fn build() -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

@@ -1,8 +1,10 @@
-//! Links within a transaction: `urn:uuid:` of an entry becomes `Type/id` wherever a link may stand:
-//! references, uri values, narrative. Nothing else in the text is touched.
+//! Links within a transaction: an entry's fullUrl becomes `Type/id` wherever a link to it may stand:
+//! references, uri values, narrative. A relative reference is first read against the base of its own
+//! entry's fullUrl. Nothing else in the text is touched.
 //! <https://hl7.org/fhir/R4/http.html#trules>
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use fhir::outcome::{Issue, IssueCode};
 use fhir::reference::Reference;
@@ -10,17 +12,29 @@ use fhir::validate::{Found, FoundKind};
 use http::StatusCode;
 use service::refusal::Refusal;
 
-/// What each entry's fullUrl becomes: `urn:uuid:…` -> `Type/id`.
+/// What each entry's fullUrl becomes: `urn:uuid:…` or `https://…/Type/id` -> `Type/id`.
 pub type Links = HashMap<String, String>;
 
-/// Rewrites one resource, `text[range]`, by the links found in the whole text.
+/// One resource of a transaction's text.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// Where in the text it is.
+    pub range: Range<usize>,
+    /// Its entry's fullUrl.
+    pub full_url: Option<&'a str>,
+    /// Its expression, for errors.
+    pub expression: &'a str,
+}
+
+/// Rewrites one resource by the links found in the whole text.
 pub fn rewrite(
     text: &[u8],
-    range: std::ops::Range<usize>,
+    place: &Place<'_>,
     found: &[Found],
     links: &Links,
-    at: &str,
 ) -> Result<Vec<u8>, Refusal> {
+    let range = place.range.clone();
+    let base = place.full_url.and_then(base);
     let first = found.partition_point(|span| span.start < range.start);
     let last = found.partition_point(|span| span.start < range.end);
     let mut out = Vec::with_capacity(range.len());
@@ -30,10 +44,10 @@ pub fn rewrite(
         let replacement = match span.kind {
             FoundKind::Narrative => Some(narrative(&value, links)),
             FoundKind::Uri => links.get(value.as_ref()).cloned(),
-            FoundKind::Reference => match links.get(value.as_ref()) {
+            FoundKind::Reference => match target(&value, base, links) {
                 Some(link) => Some(link.clone()),
                 None => {
-                    resolvable(&value, at)?;
+                    resolvable(&value, place.expression)?;
                     None
                 }
             },
@@ -46,6 +60,24 @@ pub fn rewrite(
     }
     out.extend_from_slice(&text[copied..range.end]);
     Ok(out)
+}
+
+/// The base of a RESTful fullUrl: what stands before `Type/id`.
+fn base(full_url: &str) -> Option<&str> {
+    let mut parts = full_url.rsplitn(3, '/');
+    let (_id, _type, base) = (parts.next()?, parts.next()?, parts.next()?);
+    full_url.starts_with("http").then_some(base)
+}
+
+/// What a reference becomes, if it is to an entry of the transaction.
+fn target<'a>(value: &str, base: Option<&str>, links: &'a Links) -> Option<&'a String> {
+    let absolute = || match Reference::parse(value) {
+        Reference::Relative { resource_type, id, .. } => {
+            links.get(&format!("{}/{resource_type}/{id}", base?))
+        }
+        _ => None,
+    };
+    links.get(value).or_else(absolute)
 }
 
 /// Refuses references that only a transaction could resolve.
@@ -104,9 +136,14 @@ mod tests {
     const URN: &str = "urn:uuid:6b1f3b2c-0000-4000-8000-000000000001";
 
     fn rewritten(text: &str) -> Result<String, Refusal> {
-        let links = Links::from([(URN.to_owned(), "Patient/1".to_owned())]);
+        let links = Links::from([
+            (URN.to_owned(), "Patient/1".to_owned()),
+            ("https://other/fhir/Patient/77".to_owned(), "Patient/2".to_owned()),
+        ]);
         let found = validate(text.as_bytes()).unwrap().references;
-        let out = rewrite(text.as_bytes(), 0..text.len(), &found, &links, "here")?;
+        let (range, full_url) = (0..text.len(), Some("https://other/fhir/Observation/1"));
+        let place = Place { range, full_url, expression: "here" };
+        let out = rewrite(text.as_bytes(), &place, &found, &links)?;
         Ok(String::from_utf8(out).unwrap())
     }
 
@@ -118,6 +155,21 @@ mod tests {
         let out = rewritten(&text).unwrap();
         assert_eq!(out.matches("Patient/1").count(), 2, "{out}");
         assert_eq!(out.matches(URN).count(), 2, "{out}");
+    }
+
+    #[test]
+    fn a_relative_link_is_read_against_its_own_entry() {
+        for (link, expected) in [
+            ("Patient/77", "\"Patient/2\""),
+            ("https://other/fhir/Patient/77", "\"Patient/2\""),
+            ("Patient/78", "\"Patient/78\""),
+            ("https://third/fhir/Patient/77", "\"https://third/fhir/Patient/77\""),
+        ] {
+            let text = format!(
+                r#"{{"resourceType":"Observation","status":"final","code":{{"text":"x"}},"subject":{{"reference":"{link}"}}}}"#
+            );
+            assert!(rewritten(&text).unwrap().contains(expected), "{link}");
+        }
     }
 
     #[test]

@@ -48,10 +48,14 @@ fn prefers(headers: &HeaderMap, preference: &str) -> bool {
 
 /// Refuses conditional headers that would be ignored: a client relies on them.
 pub fn refuse_conditional(headers: &HeaderMap) -> Result<(), Refusal> {
-    if headers.contains_key("if-none-exist") {
-        let text = "Conditional create is not supported: search first, then create.";
-        let issue = Issue::error(IssueCode::NotSupported, text).at("If-None-Exist");
-        return Err(Refusal::bad_request_issue(issue));
+    for (name, instead) in [
+        ("If-None-Exist", "Conditional create is not supported: search first, then create."),
+        ("If-None-Match", "If-None-Match is not supported on a write: use If-Match."),
+    ] {
+        if headers.contains_key(name) {
+            let issue = Issue::error(IssueCode::NotSupported, instead).at(name);
+            return Err(Refusal::bad_request_issue(issue));
+        }
     }
     Ok(())
 }

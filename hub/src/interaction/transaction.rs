@@ -23,7 +23,7 @@ use service::refusal::Refusal;
 use uuid::Uuid;
 
 use super::content::{prepare, refuse_issues, unreadable};
-use super::links::{Links, rewrite};
+use super::links::{Links, Place, rewrite};
 use super::preconditions::version;
 use super::update::other_id;
 use crate::Hub;
@@ -48,7 +48,7 @@ pub async fn transaction(
     // The specification's order: DELETE, POST, PUT.
     entries.sort_by_key(|entry| entry.order);
     let places: Vec<usize> = entries.iter().map(|entry| entry.place).collect();
-    let writes = entries.into_iter().map(|entry| entry.write).collect();
+    let writes: Vec<Write> = entries.into_iter().map(|entry| entry.write).collect();
     let names = names(&writes);
     let written = hub.write(&caller, "transaction", writes).await;
     let written = written.map_err(|error| locate(error, &places))?;
@@ -128,10 +128,15 @@ fn prepare_all(hub: &Hub, text: &Bytes) -> Result<Vec<Prepared>, Refusal> {
     let entries = plans.into_iter().enumerate().zip(&bundle.entry);
     entries
         .map(|((place, plan), entry)| {
-            let resource = entry.resource.map(|resource| range(text, resource));
-            let spans = &survey.references;
-            let rewritten = |range| rewrite(text, range, spans, &links, &expression(place));
-            let resource = resource.map(rewritten).transpose()?;
+            let rewritten = |resource: &RawValue| {
+                let place = Place {
+                    range: range(text, resource),
+                    full_url: entry.full_url.as_deref(),
+                    expression: &expression(place),
+                };
+                rewrite(text, &place, &survey.references, &links)
+            };
+            let resource = entry.resource.map(rewritten).transpose()?;
             prepare_one(hub, place, plan, resource.as_deref())
         })
         .collect()
@@ -192,9 +197,6 @@ fn links(entries: &[Entry<'_>], plans: &[Plan]) -> Result<Links, Refusal> {
             return Err(at(&expression(place), IssueCode::Invalid, text));
         }
         let Some(full_url) = entry.full_url.as_deref() else { continue };
-        if !full_url.starts_with("urn:") {
-            continue;
-        }
         let link = format!("{}/{}", plan.resource_type, plan.id);
         if links.insert(full_url.to_owned(), link).is_some() {
             let text = "Two entries of the transaction have this fullUrl.";
@@ -246,7 +248,7 @@ struct Head<'a> {
     id: Option<Cow<'a, str>>,
 }
 
-fn names(writes: &Vec<Write>) -> Vec<String> {
+fn names(writes: &[Write]) -> Vec<String> {
     writes.iter().map(|write| format!("{}/{}", write.resource_type, write.id)).collect()
 }
 

@@ -13,7 +13,7 @@ use service::refusal::Refusal;
 
 use super::content::{prepare, survey};
 use super::links::refuse_unresolved;
-use super::preconditions::if_match;
+use super::preconditions::{if_match, refuse_conditional};
 use crate::Hub;
 use crate::address::{Id, Kind};
 use crate::error::HubError;
@@ -28,6 +28,7 @@ pub async fn update(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Answer, HubError> {
+    refuse_conditional(&headers)?;
     let if_match = hub.required(if_match(&headers)?)?;
     let text = json(&headers, body, RESOURCE_BYTES_MAX).await?;
     let survey = survey(&text, resource_type)?;

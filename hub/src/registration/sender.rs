@@ -66,12 +66,11 @@ async fn send_due(
 async fn attempt(task: Task, locator: &Locator, clock: &Clock) -> Outcome {
     let done =
         if task.wanted { register(&task, locator).await } else { withdraw(&task, locator).await };
-    let result = done.unwrap_or_else(|error| match error {
-        LocatorError::Refused { .. } => {
+    let result = done.unwrap_or_else(|error| {
+        if let LocatorError::Refused { .. } = error {
             tracing::error!(cause = %error, "a registration is parked: the locator refuses it");
             Settled::Parked { problem: error.to_string() }
-        }
-        _ => {
+        } else {
             let wait = 1_000_000_i64.saturating_mul(1 << task.attempts.clamp(0, 20));
             let wait = wait.min(BACK_OFF_MICROS_MAX);
             // Half of the wait is by chance, so that a returning locator is not stormed.

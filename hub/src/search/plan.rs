@@ -59,7 +59,7 @@ impl Plan<'_> {
         }
         query.push(" ORDER BY ").push(order).push(" ").push(direction).push(", ");
         query.push(key_column(&driver)).push(" ").push(direction);
-        query.push(" LIMIT ").number(limit as i64);
+        query.push(" LIMIT ").number(i64::try_from(limit).unwrap_or(i64::MAX));
         query
     }
 
@@ -259,7 +259,7 @@ fn dates(query: &mut Query, any: &[DateTest], low: &str, high: &str, now: i64) {
             Prefix::Sa => compare(low, " >= ", h),
             Prefix::Eb => compare(high, " <= ", l),
             Prefix::Ap => {
-                let slack = l.abs_diff(now).min(i64::MAX as u64) as i64 / 10;
+                let slack = i64::try_from(l.abs_diff(now)).unwrap_or(i64::MAX) / 10;
                 compare(low, " < ", h.saturating_add(slack));
                 compare(&format!(" AND {high}"), " > ", l.saturating_sub(slack));
             }

@@ -7,6 +7,7 @@ use crate::store::query::Query;
 use crate::store::vocabulary::Vocabulary;
 use crate::store::{Store, StoreError};
 use fhir::definitions::{ResourceType, SearchParameter};
+use fhir::identifier::PatientNumber;
 
 /// A condition in the store's numbers. An empty list matches nothing.
 #[derive(Debug, Clone)]
@@ -127,7 +128,7 @@ fn tokens(any: &[TokenTest], terms: &Vocabulary) -> Vec<TokenNumbers> {
     let token = |test: &TokenTest| {
         let system = match &test.system {
             // A system that no one has met matches nothing.
-            Some(system) => Some(terms.system(system)?),
+            Some(system) => Some(terms.system(PatientNumber::canonical_system(system))?),
             None => None,
         };
         let code = test.code.as_deref().map(|code| code_key(code).into_owned());

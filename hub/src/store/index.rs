@@ -5,8 +5,10 @@
 //! recomputed rather than looked up when it is replaced.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use fhir::definitions::{ParameterKind, ResourceType, SearchParameter};
+use fhir::identifier::PatientNumber;
 use fhir::instant::{Interval, OPEN_HIGH, OPEN_LOW};
 use fhir::path::value::{PeriodValue, ReferenceValue};
 use fhir::path::{Value, values_into};
@@ -137,10 +139,11 @@ impl Index {
 
     fn token(&mut self, definition: &SearchParameter, parameter: i64, value: &Value<'_>) {
         let (system, code) = match value {
-            Value::Coding { system, code: Some(code), .. } => (system.unwrap_or(""), *code),
+            Value::Coding { system, code: Some(code), .. } => (system.unwrap_or_default(), *code),
             Value::Code { system, code } => (system.unwrap_or(""), *code),
             Value::Identifier(identifier) => {
-                (identifier.system.unwrap_or(""), identifier.value.unwrap_or(""))
+                let system = identifier.system.unwrap_or("");
+                (PatientNumber::canonical_system(system), identifier.value.unwrap_or(""))
             }
             Value::ContactPoint { value, .. } => ("", *value),
             _ => return,
@@ -189,8 +192,12 @@ pub fn code_key(code: &str) -> Cow<'_, str> {
     while !code.is_char_boundary(end) {
         end -= 1;
     }
-    let digest: String = Sha256::digest(code).iter().map(|byte| format!("{byte:02x}")).collect();
-    Cow::Owned(format!("{}#{digest}", &code[..end]))
+    let mut key = format!("{}#", &code[..end]);
+    for byte in Sha256::digest(code) {
+        // Writing into a String cannot fail.
+        let _ = write!(key, "{byte:02x}");
+    }
+    Cow::Owned(key)
 }
 
 /// The interval that a date value covers; an open end has no limit.

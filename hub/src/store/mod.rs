@@ -163,8 +163,13 @@ impl Store {
     }
 
     /// A secret of this store, made at its first use: the cursors' key, shared by all processes.
-    pub async fn secret(&self) -> Result<[u8; 32], StoreError> {
-        on!(self, engine => engine.secret().await)
+    pub fn secret(&self) -> [u8; 32] {
+        on!(self, engine => engine.secret())
+    }
+
+    /// Whether writes are accepted: after a failed flush they no longer are.
+    pub fn is_writable(&self) -> bool {
+        on!(self, engine => engine.is_writable())
     }
 
     /// Ends the store: writes in the queue are finished first.

@@ -24,7 +24,8 @@ pub(super) enum Failure {
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(|e| e.code().map(|code| code.into_owned()));
+        let code =
+            error.as_database_error().and_then(|e| e.code().map(std::borrow::Cow::into_owned));
         match code.as_deref() {
             // Serialisation failure, deadlock, unique violation (two creates of one key).
             Some("40001" | "40P01" | "23505") => Self::Collision(error),

@@ -70,12 +70,17 @@ impl Postgres {
         &self.terms
     }
 
+    /// A write waits for a connection or is refused; the engine itself never stops for good.
+    pub(super) fn is_writable(&self) -> bool {
+        !self.pool.is_closed()
+    }
+
     pub(super) async fn close(&self) {
         self.pool.close().await;
     }
 
-    pub(super) async fn secret(&self) -> Result<[u8; 32], StoreError> {
-        Ok(self.secret)
+    pub(super) fn secret(&self) -> [u8; 32] {
+        self.secret
     }
 
     pub(super) async fn read(
@@ -118,7 +123,7 @@ impl Postgres {
             .bind(limit as i64)
             .fetch_all(&self.pool)
             .await?;
-        let total = self.read(t, id).await?.map_or(0, |current| current.version as u64);
+        let total = self.read(t, id).await?.map_or(0, |current| current.version.unsigned_abs());
         Ok((rows.iter().map(version).collect(), total))
     }
 
@@ -274,7 +279,8 @@ fn version(row: &PgRow) -> Version {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(|e| e.code().map(|code| code.into_owned()));
+        let code =
+            error.as_database_error().and_then(|e| e.code().map(std::borrow::Cow::into_owned));
         match code.as_deref() {
             Some("53100") => Self::Full,
             // Connections, shutdowns, read-only servers, cancelled statements.

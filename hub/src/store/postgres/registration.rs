@@ -50,7 +50,7 @@ pub(super) async fn due(
          (SELECT number FROM registration WHERE state = 0 AND due <= $2 ORDER BY due LIMIT $1 \
          FOR UPDATE SKIP LOCKED) RETURNING number, wanted, generation, attempts - 1, pointer",
     )
-    .bind(limit as i64)
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .bind(now)
     .bind(until)
     .fetch_all(pool)

@@ -130,26 +130,32 @@ impl Rows {
         connection: &mut PgConnection,
         [compartment, token, patient_token, date, reference]: [&'static str; 5],
     ) -> Result<(), sqlx::Error> {
-        let Self { compartment: c, token: t, patient_token: p, date: d, reference: r } = self;
-        if !c.key.is_empty() {
-            let statement = sqlx::query(compartment).bind(c.patient).bind(c.resource_type);
-            statement.bind(c.clinical_ms).bind(c.key).execute(&mut *connection).await?;
+        let rows = self.compartment;
+        if !rows.key.is_empty() {
+            let statement = sqlx::query(compartment).bind(rows.patient).bind(rows.resource_type);
+            statement.bind(rows.clinical_ms).bind(rows.key).execute(&mut *connection).await?;
         }
-        if !t.key.is_empty() {
-            let statement = sqlx::query(token).bind(t.parameter).bind(t.code).bind(t.clinical_ms);
-            statement.bind(t.key).bind(t.system).execute(&mut *connection).await?;
+        let rows = self.token;
+        if !rows.key.is_empty() {
+            let statement =
+                sqlx::query(token).bind(rows.parameter).bind(rows.code).bind(rows.clinical_ms);
+            statement.bind(rows.key).bind(rows.system).execute(&mut *connection).await?;
         }
-        if !p.key.is_empty() {
-            let statement = sqlx::query(patient_token).bind(p.parameter).bind(p.code);
-            let statement = statement.bind(p.clinical_ms).bind(p.key).bind(p.system);
-            statement.bind(p.patient).execute(&mut *connection).await?;
+        let rows = self.patient_token;
+        if !rows.key.is_empty() {
+            let statement = sqlx::query(patient_token).bind(rows.parameter).bind(rows.code);
+            let statement = statement.bind(rows.clinical_ms).bind(rows.key).bind(rows.system);
+            statement.bind(rows.patient).execute(&mut *connection).await?;
         }
-        if !d.key.is_empty() {
-            let statement = sqlx::query(date).bind(d.key).bind(d.parameter).bind(d.low);
-            statement.bind(d.high).execute(&mut *connection).await?;
+        let rows = self.date;
+        if !rows.key.is_empty() {
+            let statement = sqlx::query(date).bind(rows.key).bind(rows.parameter).bind(rows.low);
+            statement.bind(rows.high).execute(&mut *connection).await?;
         }
-        if !r.key.is_empty() {
-            let statement = sqlx::query(reference).bind(r.parameter).bind(r.target).bind(r.key);
+        let rows = self.reference;
+        if !rows.key.is_empty() {
+            let statement =
+                sqlx::query(reference).bind(rows.parameter).bind(rows.target).bind(rows.key);
             statement.execute(&mut *connection).await?;
         }
         Ok(())

@@ -92,14 +92,13 @@ impl Apply<'_> {
             .prepare_cached(select)?
             .query_row(params![resource_type, target.id], |row| row.get(0))
             .optional()?;
-        let key = match found {
-            Some(key) => key,
-            None => {
-                self.connection
-                    .prepare_cached("INSERT INTO directory (type, id) VALUES (?1, ?2)")?
-                    .execute(params![resource_type, target.id])?;
-                self.connection.last_insert_rowid()
-            }
+        let key = if let Some(key) = found {
+            key
+        } else {
+            self.connection
+                .prepare_cached("INSERT INTO directory (type, id) VALUES (?1, ?2)")?
+                .execute(params![resource_type, target.id])?;
+            self.connection.last_insert_rowid()
         };
         self.keys.insert(target, key);
         Ok(key)

@@ -4,6 +4,8 @@
 //! A point read takes microseconds, so readers run where they are called, each on a connection of
 //! its own for that moment.
 
+#![expect(clippy::unused_async, reason = "the engines are called alike")]
+
 mod apply;
 mod registration;
 mod writer;
@@ -75,12 +77,16 @@ impl Sqlite {
         self.writer.write(batch).await
     }
 
+    pub(super) fn is_writable(&self) -> bool {
+        !self.writer.has_stopped()
+    }
+
     pub(super) async fn close(&self) {
         self.writer.close().await;
     }
 
-    pub(super) async fn secret(&self) -> Result<[u8; 32], StoreError> {
-        Ok(self.secret)
+    pub(super) fn secret(&self) -> [u8; 32] {
+        self.secret
     }
 
     pub(super) async fn read(
@@ -132,7 +138,7 @@ impl Sqlite {
             let rows = statement.query_map(params![of_type, id, before, limit as i64], version)?;
             Ok(rows.collect::<Result<_, _>>()?)
         })?;
-        let total = self.read(t, id).await?.map_or(0, |current| current.version as u64);
+        let total = self.read(t, id).await?.map_or(0, |current| current.version.unsigned_abs());
         Ok((versions, total))
     }
 

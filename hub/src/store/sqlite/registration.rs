@@ -38,7 +38,8 @@ pub(super) fn due(
                (SELECT number FROM registration WHERE state = 0 AND due <= ?2 ORDER BY due \
                LIMIT ?1) RETURNING number, wanted, generation, attempts - 1, pointer";
     let mut statement = connection.prepare_cached(sql)?;
-    let tasks = statement.query_map(params![limit as i64, now, until], |row| {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let tasks = statement.query_map(params![limit, now, until], |row| {
         Ok(Task {
             number: row.get(0)?,
             wanted: row.get::<_, i64>(1)? == 1,

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use rusqlite::Connection;
@@ -62,6 +63,7 @@ impl Done {
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: SyncSender<Job>,
+    stopped: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -71,12 +73,19 @@ impl Writer {
         clock: Clock,
     ) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(QUEUE_MAX);
-        let mut thread = Thread { connection, terms, clock, failed: None };
+        let stopped = Arc::new(AtomicBool::new(false));
+        let mut thread =
+            Thread { connection, terms, clock, failed: None, stopped: stopped.clone() };
         std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || thread.run(&jobs))
             .map_err(super::unavailable)?;
-        Ok(Self { queue })
+        Ok(Self { queue, stopped })
+    }
+
+    /// Whether it has stopped writing for safety.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
     }
 
     pub(super) async fn write(&self, batch: Batch) -> Result<Vec<Written>, StoreError> {
@@ -124,6 +133,8 @@ struct Thread {
     clock: Clock,
     /// Set after a failed flush or a damaged file: nothing is written any more.
     failed: Option<String>,
+    /// The same, for whoever asks whether the record is ready.
+    stopped: Arc<AtomicBool>,
 }
 
 impl Thread {
@@ -154,7 +165,9 @@ impl Thread {
             return;
         }
         if let Some(cause) = &self.failed {
-            group.into_iter().for_each(|job| job.refuse(cause));
+            for job in group {
+                job.refuse(cause);
+            }
             return;
         }
         let new_systems = match self.begin(&group) {
@@ -162,7 +175,9 @@ impl Thread {
             Err(error) => {
                 let _ = self.connection.execute_batch("ROLLBACK");
                 let cause = self.note(&error);
-                group.into_iter().for_each(|job| job.refuse(&cause));
+                for job in group {
+                    job.refuse(&cause);
+                }
                 return;
             }
         };
@@ -176,7 +191,9 @@ impl Thread {
             Err(error) => {
                 let _ = self.connection.execute_batch("ROLLBACK");
                 let cause = self.note(&error);
-                done.into_iter().for_each(|done| done.refuse(&cause));
+                for done in done {
+                    done.refuse(&cause);
+                }
             }
         }
     }
@@ -237,6 +254,7 @@ impl Thread {
         if matches!(error, StoreError::Unavailable(_)) {
             tracing::error!(cause, "the store stops writing: repair the disk and start again");
             self.failed = Some(cause.clone());
+            self.stopped.store(true, Ordering::Relaxed);
         }
         cause
     }
