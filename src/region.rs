@@ -9,8 +9,8 @@ use hub::Hub;
 use hub::config::{HubConfig, PREFIX};
 use service::clock::Clock;
 use service::config::load_table;
-use service::program::ProgramError;
-use service::serve::{Shutdown, bind};
+use service::program::{ProgramError, bind};
+use service::serve::Shutdown;
 
 /// Serves the region that `file` describes until `shutdown`.
 pub async fn run(file: &Path, shutdown: Shutdown) -> Result<(), ProgramError> {

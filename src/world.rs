@@ -13,8 +13,8 @@ use hub::config::{AuditConfig, HubConfig, LocatorConfig as HubLocator, RecordCon
 use locator_mock::{Locator, LocatorConfig, Store as LocatorStore};
 use service::clock::Clock;
 use service::config::{Admin, Nation, Region, Security, SecurityMode, Server};
-use service::program::ProgramError;
-use service::serve::{Shutdown, bind};
+use service::program::{ProgramError, bind};
+use service::serve::Shutdown;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 

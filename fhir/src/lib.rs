@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`identifier`] | NHS, CHI and H&C numbers and ODS codes: each parses by its own digit rules or not at all |
 //! | [`instant`] | FHIR dates of any precision as half-open intervals of microseconds |
-//! | [`reference`] | what a `Reference.reference` points at |
+//! | [`mod@reference`] | what a `Reference.reference` points at |
 //! | [`outcome`] | OperationOutcome and its issues |
 //! | [`bundle`] | searchset Bundles, written by splicing and read by borrowing |
 //! | [`json`] | text-level helpers that keep every byte that matters |

@@ -4,21 +4,20 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use fhir::identifier::{OdsCode, PatientNumber};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use url::form_urlencoded;
 
 use crate::Gateway;
 use crate::context::Context;
 use crate::directory::Region;
 use crate::error::GatewayError;
 use crate::identity::whereabouts;
-use crate::kind::Kind;
 use crate::outcome::{Failure, Gap};
 use crate::question::Question;
-use crate::region::{self, HubSearch, RegionAnswer};
+use crate::region::answer::RegionAnswer;
+use crate::region::question::HubSearch;
+use crate::region::search::search as search_region;
 
 /// How one region ended.
 #[derive(Debug)]
@@ -52,7 +51,7 @@ pub async fn fan_out(
 ) -> Result<Collected, GatewayError> {
     let page_size = gateway.federation().page_size;
     let search = |numbers: &[PatientNumber]| {
-        hub_search(question.kind, numbers, &question.forwarded, page_size)
+        HubSearch::of_patient(question.kind, numbers, &question.forwarded, page_size)
     };
     let mut asked = FuturesUnordered::new();
     let mut answers = Vec::new();
@@ -92,30 +91,6 @@ async fn ask(
     search: HubSearch,
     context: &Context,
 ) -> Regional {
-    let result = region::search(gateway.client(), &region, &search, context).await;
+    let result = search_region(gateway.client(), &region, &search, context).await;
     Regional { region, result }
-}
-
-/// A hub's search for everything of a kind that belongs to the patient with one of these numbers,
-/// the patient included.
-pub fn hub_search(
-    kind: &Kind,
-    numbers: &[PatientNumber],
-    forwarded: &[(String, String)],
-    page_size: u32,
-) -> HubSearch {
-    let numbers: Vec<_> =
-        numbers.iter().map(|number| format!("{}|{}", number.system(), number.value())).collect();
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair(kind.identity_parameter(), &numbers.join(","));
-    form.extend_pairs(forwarded);
-    if let Some(parameter) = kind.patient {
-        form.append_pair("_include", &format!("{}:{parameter}", kind.name()));
-    }
-    form.append_pair("_count", &page_size.to_string());
-    HubSearch {
-        kind: kind.name(),
-        form: Bytes::from(form.finish()),
-        parameters: forwarded.iter().map(|(name, _)| name.clone()).collect(),
-    }
 }

@@ -9,12 +9,13 @@ use crate::Gateway;
 use crate::context::Context;
 use crate::directory::Region;
 use crate::error::GatewayError;
-use crate::fan_out::hub_search;
 use crate::kind::Kind;
 use crate::locate::{LocatorError, Pointers};
 use crate::merge::key::{Reading, identifiers};
 use crate::outcome::Gap;
-use crate::region::{self, RegionAnswer};
+use crate::region::answer::RegionAnswer;
+use crate::region::question::HubSearch;
+use crate::region::search::search as search_region;
 
 /// Where a patient's records are, as far as that can be known.
 #[derive(Debug)]
@@ -103,8 +104,8 @@ async fn linked(
     let home = gateway.directory().home().ok_or(GatewayError::NotLinked)?;
     let kind = Kind::of(fhir::definitions::ResourceType::PATIENT)
         .ok_or_else(|| GatewayError::Internal("Patient is not among the types".into()))?;
-    let search = hub_search(kind, &[number], &[], gateway.federation().page_size);
-    let answer = region::search(gateway.client(), home, &search, context).await;
+    let search = HubSearch::of_patient(kind, &[number], &[], gateway.federation().page_size);
+    let answer = search_region(gateway.client(), home, &search, context).await;
     Ok(answer.map_or_else(|_| Vec::new(), |answer| links(&answer, number)))
 }
 

@@ -1,14 +1,12 @@
 //! `gateway serve --config FILE`, `gateway check --config FILE`
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use gateway::Gateway;
 use gateway::config::GatewayConfig;
 use service::clock::Clock;
-use service::program::{ConfigFile, ProgramError, finish, stop_on_signal};
-use service::serve::bind;
+use service::program::{ConfigFile, ProgramError, bind, finish, print, stop_on_signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -34,7 +32,9 @@ async fn main() -> ExitCode {
     service::telemetry::init();
     let result = match Arguments::parse().command {
         Command::Serve(config) => run(&config).await,
-        Command::Check(config) => check(&config),
+        Command::Check(config) => {
+            GatewayConfig::load(&config.file).map_err(Into::into).and_then(|config| print(&config))
+        }
     };
     finish("gateway", result)
 }
@@ -48,12 +48,4 @@ async fn run(config: &ConfigFile) -> Result<(), ProgramError> {
     tracing::info!(base = gateway.base(), "the gateway is listening");
     gateway.serve(listener, Some(admin_listener), shutdown).await;
     Ok(())
-}
-
-fn check(config: &ConfigFile) -> Result<(), ProgramError> {
-    let config = GatewayConfig::load(&config.file)?;
-    let shown = serde_json::to_string_pretty(&config)
-        .map_err(|error| ProgramError::failed("showing the configuration", error))?;
-    writeln!(std::io::stdout().lock(), "{shown}")
-        .map_err(|error| ProgramError::failed("showing the configuration", error))
 }

@@ -1,14 +1,12 @@
 //! `hub serve --config FILE`
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use hub::Hub;
 use hub::config::{HubConfig, PREFIX};
 use service::clock::Clock;
-use service::program::{ConfigFile, ProgramError, finish, stop_on_signal};
-use service::serve::bind;
+use service::program::{ConfigFile, ProgramError, bind, finish, print, stop_on_signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -48,8 +46,7 @@ async fn run(command: Command) -> Result<(), ProgramError> {
         Command::Check(file) => {
             let config: HubConfig = service::config::load(&file.file, PREFIX)?;
             config.check()?;
-            writeln!(std::io::stdout(), "{config:#?}")
-                .map_err(|error| ProgramError::failed("printing", error))
+            print(&config)
         }
     }
 }

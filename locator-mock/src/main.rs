@@ -1,13 +1,11 @@
 //! `locator-mock`: a record locator that speaks the API of the National Record Locator.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use locator_mock::{Locator, LocatorConfig};
 use service::clock::Clock;
-use service::program::{ConfigFile, ProgramError, finish, stop_on_signal};
-use tokio::net::TcpListener;
+use service::program::{ConfigFile, ProgramError, bind, finish, print, stop_on_signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -43,21 +41,10 @@ async fn run(command: Command) -> Result<(), ProgramError> {
 async fn start(config: LocatorConfig) -> Result<(), ProgramError> {
     service::telemetry::init();
     let shutdown = stop_on_signal()?;
-    let bind = async |address| {
-        let failed = |error| ProgramError::failed(&format!("listening on {address}"), error);
-        TcpListener::bind(address).await.map_err(failed)
-    };
     let listener = bind(config.server.listen).await?;
     let admin = bind(config.admin.listen).await?;
     let (address, locator) = (config.server.listen, Locator::open(config, Clock::System)?);
     tracing::info!(server.listen = %address, "the locator is ready");
     locator.serve(listener, Some(admin), shutdown).await;
     Ok(())
-}
-
-fn print(config: &LocatorConfig) -> Result<(), ProgramError> {
-    let text = serde_json::to_string_pretty(config)
-        .map_err(|error| ProgramError::failed("printing the configuration", error))?;
-    writeln!(std::io::stdout().lock(), "{text}")
-        .map_err(|error| ProgramError::failed("printing the configuration", error))
 }

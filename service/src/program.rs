@@ -1,11 +1,16 @@
-//! What every service's `main` shares: exit codes, the stop signal, one sentence on failure.
+//! What every service's `main` shares: exit codes, the stop signal, listeners, one sentence on
+//! failure.
 
 use std::fmt::Display;
+use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 use thiserror::Error;
+use tokio::net::TcpListener;
 
 use crate::config::ConfigError;
 use crate::serve::Shutdown;
@@ -64,4 +69,17 @@ pub fn stop_on_signal() -> Result<Shutdown, ProgramError> {
         std::process::exit(next().await);
     });
     Ok(shutdown)
+}
+
+/// Binds an address, or says which one could not be had.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, ProgramError> {
+    let failed = |error| ProgramError::failed(&format!("listening on {address}"), error);
+    TcpListener::bind(address).await.map_err(failed)
+}
+
+/// Prints a configuration as JSON; its secrets serialise redacted.
+pub fn print(config: &impl Serialize) -> Result<(), ProgramError> {
+    let failed = |error: &dyn Display| ProgramError::failed("printing the configuration", error);
+    let text = serde_json::to_string_pretty(config).map_err(|error| failed(&error))?;
+    writeln!(std::io::stdout().lock(), "{text}").map_err(|error| failed(&error))
 }

@@ -3,7 +3,6 @@
 //! Bounds: connections, header size and time, URL length. A panic becomes one 500. A stopping
 //! server takes no new connection, lets requests in flight finish, and ends at the drain limit.
 
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +22,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::correlation::correlate;
-use crate::program::ProgramError;
 use crate::refusal::Refusal;
 
 /// Longest URL, in bytes.
@@ -68,12 +66,6 @@ impl Shutdown {
         // The sender lives in `self`, so waiting can only end by the value.
         let _ = receiver.wait_for(|stop| *stop).await;
     }
-}
-
-/// Binds an address, or says which one could not be had.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, ProgramError> {
-    let failed = |error| ProgramError::failed(&format!("listening on {address}"), error);
-    TcpListener::bind(address).await.map_err(failed)
 }
 
 /// Serves `router` on `listener` until `shutdown`, then drains for at most `drain`.

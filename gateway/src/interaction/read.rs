@@ -17,7 +17,7 @@ use service::refusal::Refusal;
 use crate::Gateway;
 use crate::context::Context;
 use crate::error::GatewayError;
-use crate::region::{self, ReadAnswer};
+use crate::region::read::{ReadAnswer, read as read_region};
 use crate::tally::Shortfall;
 
 /// `GET /at/{region}/{type}/{id}`
@@ -64,7 +64,7 @@ async fn pass(
         return Err(no_such_resource());
     }
     let path = steps.join("/");
-    let answer = region::read(gateway.client(), region, &path, conditions(headers), context).await;
+    let answer = read_region(gateway.client(), region, &path, conditions(headers), context).await;
     match answer {
         Ok(answer) => Ok(passed(answer)),
         Err(status) => {

@@ -9,7 +9,7 @@ use fhir::reference::Reference;
 
 use super::key::{Key, Reading, Subject, identifiers};
 use crate::outcome::RegionStatus;
-use crate::region::RawEntry;
+use crate::region::answer::RawEntry;
 
 /// What is asked of an answer.
 #[derive(Debug, Clone, Copy)]

@@ -10,7 +10,7 @@ use super::check::{Expected, check};
 use super::key::Reading;
 use super::*;
 use crate::kind::Kind;
-use crate::region::RawEntry;
+use crate::region::answer::RawEntry;
 
 const GUID: &str = "https://fhir.nhs.uk/Id/cross-care-setting-identifier";
 

@@ -4,7 +4,7 @@
 //! | room | what lives there |
 //! |---|---|
 //! | [`outbox`] | what is to be done, kept in the store |
-//! | [`pointer`] | the region's pointer, as the locator wants it |
+//! | [`mod@pointer`] | the region's pointer, as the locator wants it |
 //! | [`locator`] | the producer side of the locator's API |
 //! | [`sender`] | does what the outbox says, again and again until it is done |
 

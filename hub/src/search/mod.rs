@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`grammar`] | the text of values: escapes, lists, prefixes |
 //! | [`parameters`] | query string -> [`parameters::Search`], or a refusal |
-//! | [`resolve`] | names and references -> the store's numbers |
+//! | [`condition`] | a condition in the store's numbers |
+//! | [`resolve`] | names and references -> conditions |
 //! | [`plan`] | what to ask the store, as SQL |
 //! | [`cursor`] | the next link's secret |
 //! | [`page`] | one page as a Bundle |
 
+pub mod condition;
 pub mod cursor;
 pub mod grammar;
 pub mod page;

@@ -10,6 +10,7 @@ use fhir::tree::Tree;
 use service::caller::Caller;
 use url::form_urlencoded;
 
+use super::condition::Condition;
 use super::cursor::Cursor;
 use super::parameters::Search;
 use super::plan::{Plan, Position};
@@ -27,7 +28,7 @@ pub async fn run(
     after: Option<Position>,
 ) -> Result<Vec<u8>, HubError> {
     let conditions = conditions(search, &hub.store).await?;
-    let impossible = conditions.iter().any(super::resolve::Condition::is_impossible);
+    let impossible = conditions.iter().any(Condition::is_impossible);
     let plan = Plan {
         resource_type: hub.store.terms().resource_type(search.resource_type),
         conditions: &conditions,

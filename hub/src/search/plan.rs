@@ -5,9 +5,9 @@
 //! is, in this order: known keys; a patient's tokens; a patient's compartment; a token; a
 //! reference; the whole type.
 
+use super::condition::{Condition, TokenNumbers};
 use super::grammar::{DateTest, Prefix};
 use super::parameters::{Order, OrderBy};
-use super::resolve::{Condition, TokenNumbers};
 use crate::store::query::Query;
 
 /// A search in the store's numbers.

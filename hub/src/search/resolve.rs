@@ -1,6 +1,7 @@
 //! From names and references to the store's numbers.
 
-use super::grammar::{DateTest, TokenTest};
+use super::condition::{Condition, TokenNumbers};
+use super::grammar::TokenTest;
 use super::parameters::{Clause, Search};
 use crate::store::index::{Target, by_patient, code_key};
 use crate::store::query::Query;
@@ -8,60 +9,6 @@ use crate::store::vocabulary::Vocabulary;
 use crate::store::{Store, StoreError};
 use fhir::definitions::{ResourceType, SearchParameter};
 use fhir::identifier::PatientNumber;
-
-/// A condition in the store's numbers. An empty list matches nothing.
-#[derive(Debug, Clone)]
-pub enum Condition {
-    /// One of these resources.
-    Keys(Vec<i64>),
-    /// Last updated then.
-    LastUpdated(Vec<DateTest>),
-    /// One of these tokens.
-    Token {
-        /// The parameter's number.
-        parameter: i64,
-        /// The alternatives.
-        any: Vec<TokenNumbers>,
-        /// Whether the store keeps the parameter's tokens by patient too.
-        by_patient: bool,
-    },
-    /// One of these dates.
-    Date {
-        /// The parameter's number.
-        parameter: i64,
-        /// The alternatives.
-        any: Vec<DateTest>,
-    },
-    /// Refers to one of these.
-    Reference {
-        /// The parameter's number.
-        parameter: i64,
-        /// Keys of the targets.
-        targets: Vec<i64>,
-        /// Whether all targets are Patients, and the parameter leads into their compartments.
-        compartment: bool,
-    },
-}
-
-/// A token in the store's numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenNumbers {
-    /// The system's number; `None`: any.
-    pub system: Option<i64>,
-    /// The code as it is kept; `None`: any.
-    pub code: Option<String>,
-}
-
-impl Condition {
-    /// Whether nothing can match.
-    pub fn is_impossible(&self) -> bool {
-        match self {
-            Self::Keys(list) | Self::Reference { targets: list, .. } => list.is_empty(),
-            Self::Token { any, .. } => any.is_empty(),
-            Self::Date { .. } | Self::LastUpdated(_) => false,
-        }
-    }
-}
 
 /// Looks up everything a search names.
 pub async fn conditions(search: &Search, store: &Store) -> Result<Vec<Condition>, StoreError> {

@@ -2,7 +2,7 @@
 //!
 //! | room | what lives there |
 //! |---|---|
-//! | [`write`] | what a write is and what it decides; pure |
+//! | [`mod@write`] | what a write is and what it decides; pure |
 //! | [`draft`] | a resource's text with the gap for its version; pure |
 //! | [`index`], [`unique`] | what a resource is found by; pure |
 //! | [`effects`] | what a write changes in the index; pure |

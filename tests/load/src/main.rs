@@ -3,7 +3,7 @@
 //! | room | what lives there |
 //! |---|---|
 //! | [`import`], [`crud`], [`search`], [`read`], [`create`] | the workloads; `federated` is a search of given paths |
-//! | [`drive`] | the closed and the open loop |
+//! | [`mod@drive`] | the closed and the open loop |
 //! | [`target`], [`sample`], [`resources`] | the server, what is on it, and what is written to it |
 //! | [`tally`], [`report`] | what is counted, and how it is printed |
 //!

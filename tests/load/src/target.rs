@@ -69,6 +69,7 @@ impl Target {
         }
         let mut headers = reach.headers.iter().cloned().collect::<HeaderMap>();
         headers.insert(ACCEPT, FHIR_JSON);
+        #[expect(clippy::disallowed_methods, reason = "a load tool tunes its client, not ours")]
         let client = Client::builder()
             .default_headers(headers)
             .timeout(reach.timeout)

@@ -1,43 +1,16 @@
-//! One remote hub: a search drained page by page, or one read passed through. Whatever goes wrong
-//! on the way ends as a [`Failure`]; a region that fails after some pages contributes nothing.
-
-use std::time::Duration;
+//! A hub's pages, taken apart: entries as their own bytes, remarks apart from them.
 
 use bytes::Bytes;
 use fhir::bundle::{Bundle, SearchMode};
-use fhir::outcome::{Issue, IssueCode, OperationOutcome};
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use fhir::outcome::{Issue, IssueCode};
 use serde::Deserialize;
-use service::client::{ReadError, read_body};
-use tokio::time::timeout_at;
 use url::{Url, form_urlencoded};
 
-use crate::context::Context;
-use crate::directory::Region;
+use super::question::HubSearch;
 use crate::outcome::{Failure, RegionStatus};
 
-/// Most bytes that one region may contribute to one answer.
-pub const REGION_BYTES_MAX: usize = 16 << 20;
 /// Most entries that one region may contribute to one answer.
 pub const REGION_ENTRIES_MAX: usize = 5_000;
-/// Longest silence within a body.
-const IDLE_MAX: Duration = Duration::from_secs(2);
-/// Largest OperationOutcome of a refusal that is read.
-const REFUSAL_BYTES_MAX: usize = 64 << 10;
-const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
-const FHIR: HeaderValue = HeaderValue::from_static(fhir::FHIR_JSON);
-
-/// A search as a hub takes it.
-#[derive(Debug, Clone)]
-pub struct HubSearch {
-    /// The resource type.
-    pub kind: &'static str,
-    /// The parameters, encoded.
-    pub form: Bytes,
-    /// The parameters that the hub has to execute, for it to be believed that it did.
-    pub parameters: Vec<String>,
-}
 
 /// Everything one region holds that matches.
 #[derive(Debug, Default)]
@@ -59,117 +32,9 @@ pub struct RawEntry {
     pub resource: Bytes,
 }
 
-/// Asks a region's hub for everything that matches, until the region's deadline.
-pub async fn search(
-    client: &reqwest::Client,
-    region: &Region,
-    search: &HubSearch,
-    context: &Context,
-) -> Result<RegionAnswer, Failure> {
-    match timeout_at(context.region_deadline(), drain(client, region, search, context)).await {
-        Ok(result) => result,
-        Err(_elapsed) => Err(RegionStatus::Timeout.into()),
-    }
-}
-
-async fn drain(
-    client: &reqwest::Client,
-    region: &Region,
-    search: &HubSearch,
-    context: &Context,
-) -> Result<RegionAnswer, Failure> {
-    let mut answer = RegionAnswer::default();
-    let mut bytes_left = REGION_BYTES_MAX;
-    let url = format!("{}/{}/_search", region.base(), search.kind);
-    let first = client
-        .post(url)
-        .headers(context.headers())
-        .header(ACCEPT, FHIR)
-        .header(CONTENT_TYPE, FORM)
-        .body(search.form.clone());
-    let page = fetch(first, &mut bytes_left).await?;
-    let mut next = answer.take(&page, search, true)?;
-    while let Some(query) = next {
-        let url = format!("{}{query}", region.base());
-        let request = client.get(url).headers(context.headers()).header(ACCEPT, FHIR);
-        let page = fetch(request, &mut bytes_left).await?;
-        next = answer.take(&page, search, false)?;
-        if next.as_ref() == Some(&query) {
-            return Err(RegionStatus::Invalid.into());
-        }
-    }
-    Ok(answer)
-}
-
-async fn fetch(request: reqwest::RequestBuilder, bytes_left: &mut usize) -> Result<Bytes, Failure> {
-    let response = request.send().await.map_err(|e| Failure::from(not_sent(&e)))?;
-    let status = response.status();
-    if status != StatusCode::OK {
-        return Err(refused(status, response).await);
-    }
-    if !is_json(response.headers()) {
-        return Err(RegionStatus::Invalid.into());
-    }
-    let body = read_body(response, *bytes_left, IDLE_MAX).await;
-    let body = body.map_err(|e| Failure::from(not_read(&e)))?;
-    *bytes_left -= body.len();
-    Ok(body)
-}
-
-fn not_sent(error: &reqwest::Error) -> RegionStatus {
-    tracing::debug!(cause = root_cause(error), "a region could not be asked");
-    if error.is_timeout() && !error.is_connect() {
-        RegionStatus::Timeout
-    } else {
-        RegionStatus::Unreachable
-    }
-}
-
-/// The innermost cause: the outer ones name the URL.
-pub fn root_cause(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.last().map_or_else(String::new, ToString::to_string)
-}
-
-fn not_read(error: &ReadError) -> RegionStatus {
-    match error {
-        ReadError::TooLarge(_) => RegionStatus::TooLarge,
-        ReadError::Stalled => RegionStatus::Timeout,
-        ReadError::Cut(_) => RegionStatus::Invalid,
-    }
-}
-
-/// What a status other than 200 means.
-async fn refused(status: StatusCode, response: reqwest::Response) -> Failure {
-    let means = match status.as_u16() {
-        429 | 503 => RegionStatus::Throttled,
-        408 | 504 => RegionStatus::Timeout,
-        400..=499 => RegionStatus::Refused,
-        500..=599 => RegionStatus::Unreachable,
-        _ => RegionStatus::Invalid,
-    };
-    if status != StatusCode::BAD_REQUEST {
-        return means.into();
-    }
-    let body = read_body(response, REFUSAL_BYTES_MAX, IDLE_MAX).await;
-    let outcome = body.ok().and_then(|body| serde_json::from_slice(&body).ok());
-    let issues = outcome.map_or_else(Vec::new, |outcome: OperationOutcome| outcome.issue);
-    Failure { status: means, refused: Some(issues) }
-}
-
-/// Whether a body says that it is JSON, in any of the spellings in use.
-pub fn is_json(headers: &HeaderMap) -> bool {
-    let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media = media.and_then(|text| text.split(';').next()).unwrap_or_default();
-    matches!(
-        media.trim().to_ascii_lowercase().as_str(),
-        "application/fhir+json" | "application/json" | "text/json" | "application/json+fhir"
-    )
-}
-
 impl RegionAnswer {
     /// Adds a page; the next one's path and query below the region's base, if there is one.
-    fn take(
+    pub(super) fn take(
         &mut self,
         page: &Bytes,
         search: &HubSearch,
@@ -264,49 +129,6 @@ fn below_base(link: &str, kind: &str) -> Result<String, RegionStatus> {
         Ok(format!("/{kind}?{query}"))
     } else {
         Ok(format!("?{query}"))
-    }
-}
-
-/// A read's answer, as the hub gave it.
-#[derive(Debug)]
-pub struct ReadAnswer {
-    /// The hub's status.
-    pub status: StatusCode,
-    /// The hub's headers.
-    pub headers: HeaderMap,
-    /// The resource or OperationOutcome; empty if the hub sent something else.
-    pub body: Bytes,
-}
-
-/// Reads one resource from a region's hub: `path` below its base, with the caller's conditions.
-pub async fn read(
-    client: &reqwest::Client,
-    region: &Region,
-    path: &str,
-    conditions: HeaderMap,
-    context: &Context,
-) -> Result<ReadAnswer, RegionStatus> {
-    let request = client
-        .get(format!("{}/{path}", region.base()))
-        .headers(context.headers())
-        .headers(conditions)
-        .header(ACCEPT, FHIR);
-    let exchange = async {
-        let response = request.send().await.map_err(|e| not_sent(&e))?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let redirected = status.is_redirection() && status != StatusCode::NOT_MODIFIED;
-        let foreign = status == StatusCode::OK && !is_json(&headers);
-        if redirected || foreign || status.is_informational() {
-            return Err(RegionStatus::Invalid);
-        }
-        let body = read_body(response, REGION_BYTES_MAX, IDLE_MAX).await;
-        let body = body.map_err(|e| not_read(&e))?;
-        let body = if is_json(&headers) { body } else { Bytes::new() };
-        Ok(ReadAnswer { status, headers, body })
-    };
-    match timeout_at(context.region_deadline(), exchange).await {
-        Ok(result) => result,
-        Err(_elapsed) => Err(RegionStatus::Timeout),
     }
 }
 

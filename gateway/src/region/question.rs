@@ -1,0 +1,46 @@
+//! A search as a hub takes it.
+
+use bytes::Bytes;
+use fhir::identifier::PatientNumber;
+use url::form_urlencoded;
+
+use crate::kind::Kind;
+
+/// A search as a hub takes it.
+#[derive(Debug, Clone)]
+pub struct HubSearch {
+    /// The resource type.
+    pub kind: &'static str,
+    /// The parameters, encoded.
+    pub form: Bytes,
+    /// The parameters that the hub has to execute, for it to be believed that it did.
+    pub parameters: Vec<String>,
+}
+
+impl HubSearch {
+    /// A hub's search for everything of a kind that belongs to the patient with one of these numbers,
+    /// the patient included.
+    pub fn of_patient(
+        kind: &Kind,
+        numbers: &[PatientNumber],
+        forwarded: &[(String, String)],
+        page_size: u32,
+    ) -> Self {
+        let numbers: Vec<_> = numbers
+            .iter()
+            .map(|number| format!("{}|{}", number.system(), number.value()))
+            .collect();
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair(kind.identity_parameter(), &numbers.join(","));
+        form.extend_pairs(forwarded);
+        if let Some(parameter) = kind.patient {
+            form.append_pair("_include", &format!("{}:{parameter}", kind.name()));
+        }
+        form.append_pair("_count", &page_size.to_string());
+        Self {
+            kind: kind.name(),
+            form: Bytes::from(form.finish()),
+            parameters: forwarded.iter().map(|(name, _)| name.clone()).collect(),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! One resource of one hub, passed through.
+
+use bytes::Bytes;
+use http::header::ACCEPT;
+use http::{HeaderMap, StatusCode};
+use service::client::read_body;
+use tokio::time::timeout_at;
+
+use super::{FHIR, IDLE_MAX, REGION_BYTES_MAX, is_json, not_read, not_sent};
+use crate::context::Context;
+use crate::directory::Region;
+use crate::outcome::RegionStatus;
+
+/// A read's answer, as the hub gave it.
+#[derive(Debug)]
+pub struct ReadAnswer {
+    /// The hub's status.
+    pub status: StatusCode,
+    /// The hub's headers.
+    pub headers: HeaderMap,
+    /// The resource or OperationOutcome; empty if the hub sent something else.
+    pub body: Bytes,
+}
+
+/// Reads one resource from a region's hub: `path` below its base, with the caller's conditions.
+pub async fn read(
+    client: &reqwest::Client,
+    region: &Region,
+    path: &str,
+    conditions: HeaderMap,
+    context: &Context,
+) -> Result<ReadAnswer, RegionStatus> {
+    let request = client
+        .get(format!("{}/{path}", region.base()))
+        .headers(context.headers())
+        .headers(conditions)
+        .header(ACCEPT, FHIR);
+    let exchange = async {
+        let response = request.send().await.map_err(|e| not_sent(&e))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let redirected = status.is_redirection() && status != StatusCode::NOT_MODIFIED;
+        let foreign = status == StatusCode::OK && !is_json(&headers);
+        if redirected || foreign || status.is_informational() {
+            return Err(RegionStatus::Invalid);
+        }
+        let body = read_body(response, REGION_BYTES_MAX, IDLE_MAX).await;
+        let body = body.map_err(|e| not_read(&e))?;
+        let body = if is_json(&headers) { body } else { Bytes::new() };
+        Ok(ReadAnswer { status, headers, body })
+    };
+    match timeout_at(context.region_deadline(), exchange).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err(RegionStatus::Timeout),
+    }
+}
