@@ -1,1 +1,21 @@
+//! Stories of the whole system: real services, real TCP, and processes where something is stopped
+//! or killed.
+//!
+//! | story | what it tells |
+//! |---|---|
+//! | [`starts`] | each service starts from the fixed keys alone, stops when told, refuses what it must |
+//! | [`union`] | a federated answer is what the hubs hold, no more and no less; the demonstration |
+//! | [`silence`] | regions and locators that are stopped or dead are told, never hidden |
+//! | [`durability`] | a hub that is killed while it imports has everything it acknowledged |
+//! | [`registration`] | the locator learns of every patient, whenever it comes and whoever restarts |
+//! | [`readme`] | what README.md tells people to type works |
+//! | [`kit`] | processes, ports, requests, records and waiting |
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod durability;
+mod kit;
+mod readme;
+mod registration;
+mod silence;
+mod starts;
+mod union;

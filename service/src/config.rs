@@ -35,17 +35,23 @@ pub fn load<T: DeserializeOwned>(file: &Path, prefix: &str) -> Result<T, ConfigE
     extract(Figment::from(Toml::file_exact(file)), prefix)
 }
 
-/// Loads one table of `file` as a whole configuration: a region's file holds `[hub]` and
-/// `[gateway]`. The environment overrides it as it does a file of its own.
-pub fn load_table<T: DeserializeOwned>(
+/// Loads a file that holds several services' configurations, each in a table of its own. `tables`
+/// are the tables' names with the prefixes of the variables that override them.
+pub fn load_tables<T: DeserializeOwned>(
     file: &Path,
-    table: &str,
-    prefix: &str,
+    tables: &[(&'static str, &str)],
 ) -> Result<T, ConfigError> {
     if !file.is_file() {
         return Err(ConfigError::Unreadable(file.display().to_string()));
     }
-    extract(Figment::from(Toml::file_exact(file)).focus(table), prefix)
+    let mut figment = Figment::from(Toml::file_exact(file));
+    for &(table, prefix) in tables {
+        let variables = Env::prefixed(prefix);
+        figment = figment.merge(
+            variables.map(move |key| format!("{table}.{}", key.as_str().replace("__", ".")).into()),
+        );
+    }
+    figment.extract().map_err(|error| ConfigError::Invalid(Box::new(error)))
 }
 
 /// Reads a configuration from TOML text and the environment.

@@ -21,9 +21,9 @@ const TODAY: jiff::civil::Date = jiff::civil::date(2026, 11, 23);
 /// Bundles sent at the same time.
 const CONCURRENT: usize = 8;
 /// How long one Bundle may take.
-const BUNDLE_TIME_MAX: Duration = Duration::from_secs(60);
+const BUNDLE_TIME_MAX: Duration = Duration::from_mins(1);
 /// How long the locator may take to learn of everyone.
-const REGISTRATION_TIME_MAX: Duration = Duration::from_secs(60);
+const REGISTRATION_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// What is loaded, and what is asked afterwards.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::pointer::{TYPE, document_reference};
 
 /// How long one call may take.
-const CALL_TIME_MAX: Duration = Duration::from_secs(10);
+const CALL_TIME_MAX: Duration = Duration::from_secs(5);
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 

@@ -14,10 +14,11 @@ use super::outbox::{Outcome, Settled, Task};
 use crate::store::Store;
 
 /// Tasks taken at a time, and done at the same time.
-const TAKEN_MAX: usize = 256;
-const CONCURRENT_MAX: usize = 8;
-/// A taken task is anyone's again after this long.
-const LEASE_MICROS: i64 = 60_000_000;
+const TAKEN_MAX: usize = 32;
+const CONCURRENT_MAX: usize = 16;
+/// A taken task is anyone's again after this long: more than two rounds of three calls that each run
+/// into their deadline.
+const LEASE_MICROS: i64 = 35_000_000;
 /// How long the sender rests when it was not woken: retries fall due meanwhile.
 const REST: Duration = Duration::from_secs(1);
 /// Longest wait between two attempts: a locator that returns is caught up within a minute.

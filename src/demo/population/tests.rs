@@ -58,8 +58,18 @@ fn every_reference_resolves_inside_its_bundle() {
         assert!(found.len() > entries.len());
         assert!(found.iter().all(|reference| full_urls.contains(reference.as_str())));
         for entry in entries {
-            assert_eq!(entry["request"]["method"], "POST");
-            assert_eq!(entry["request"]["url"], entry["resource"]["resourceType"]);
+            let (request, resource) = (&entry["request"], &entry["resource"]);
+            let kind = resource["resourceType"].as_str().unwrap();
+            match resource["id"].as_str() {
+                None => assert_eq!(
+                    (&request["method"], &request["url"]),
+                    (&"POST".into(), &kind.into())
+                ),
+                Some(id) => {
+                    let url = format!("{kind}/{id}");
+                    assert_eq!((&request["method"], &request["url"]), (&"PUT".into(), &url.into()));
+                }
+            }
         }
     }
 }

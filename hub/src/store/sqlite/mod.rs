@@ -58,6 +58,8 @@ impl Sqlite {
         let lock = lock(path)?;
         let connection = connect(path, OpenFlags::default(), WRITER_CACHE_KIB)?;
         let terms = migrate(&connection)?;
+        // The lock says that nobody is sending any more: what was leased or waiting is due now.
+        connection.execute("UPDATE registration SET due = 0 WHERE state = 0", [])?;
         std::fs::write(beside(path, "-head"), HEAD_TEXT).map_err(unavailable)?;
         let secret =
             connection.query_row("SELECT value FROM setting WHERE name = 'secret'", [], |row| {

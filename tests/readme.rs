@@ -1,0 +1,162 @@
+//! What README.md tells people to type works: every command there is known here, and run.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::kit::{Place, PortTaken, Process, READY_TIME_MAX, eventually, in_mode, on_free_ports};
+
+/// How long a demonstration may take until it invites, in a debug build on a busy machine.
+const DEMO_TIME_MAX: Duration = Duration::from_mins(3);
+
+/// Where a command of README.md is run by a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RunBy {
+    /// [`the_demonstration_stays_up_and_its_curl_lines_work`]
+    Demonstration,
+    /// The stories of [`crate::union`], or a smaller run of the same.
+    Union,
+    /// The stories of [`crate::starts`], on free ports.
+    Starts,
+    /// [`commands_that_only_print_succeed`]
+    Printing,
+    /// Whoever runs this test has run it.
+    TheTester,
+}
+
+const KNOWN: [(&str, RunBy); 10] = [
+    ("cargo run --release", RunBy::Demonstration),
+    ("tests/run", RunBy::TheTester),
+    ("cargo run --release -- demo --once", RunBy::Union),
+    ("cargo run --release -- demo --once --patients 500", RunBy::Printing),
+    ("cargo run --release -- demo --once --data FOLDER", RunBy::Union),
+    ("cargo build --release", RunBy::TheTester),
+    ("target/release/hub check --config config/hub.toml", RunBy::Printing),
+    ("target/release/hub serve --config config/hub.toml", RunBy::Starts),
+    ("target/release/gateway serve --config config/gateway.toml", RunBy::Starts),
+    ("cargo run --release -p load -- --help", RunBy::Printing),
+];
+
+/// README.md's commands: the lines of its fenced `sh` blocks.
+fn commands(readme: &str) -> Vec<&str> {
+    let (mut commands, mut within) = (Vec::new(), false);
+    for line in readme.lines() {
+        match line.trim() {
+            "```sh" => within = true,
+            "```" => within = false,
+            command if within && !command.is_empty() && !command.starts_with('#') => {
+                commands.push(command);
+            }
+            _ => {}
+        }
+    }
+    commands
+}
+
+fn readme() -> String {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    std::fs::read_to_string(file).unwrap()
+}
+
+#[test]
+fn every_command_of_the_readme_is_known_here() {
+    let readme = readme();
+    let found = commands(&readme);
+    for command in &found {
+        let known = KNOWN.iter().any(|(line, _)| line == command);
+        assert!(known, "README.md tells people to type {command:?}, which no test runs");
+    }
+    for (line, _) in KNOWN {
+        assert!(found.contains(&line), "README.md no longer says {line:?}");
+    }
+}
+
+/// The commands that print and end, by their programs in this build.
+#[tokio::test]
+async fn commands_that_only_print_succeed() {
+    let folder = TempDir::new().unwrap();
+    for (line, _) in KNOWN.iter().filter(|(_, by)| *by == RunBy::Printing) {
+        let line = line.replace("config/", concat!(env!("CARGO_MANIFEST_DIR"), "/config/"));
+        let line = line.replace("cargo run --release -p load --", "load");
+        let line = line.replace("cargo run --release --", "shared-record");
+        // As many people as are named would take a debug build its time.
+        let line = line.replace("--once --patients 500", "--once --patients 3");
+        let mut words = line.trim_start_matches("target/release/").split(' ');
+        let (program, arguments) = (words.next().unwrap(), words.collect::<Vec<_>>());
+        let run = async |port: u16| {
+            let (port, mut arguments) = (port.to_string(), arguments.clone());
+            if arguments.contains(&"demo") {
+                arguments.extend(["--base-port", &port]);
+            }
+            let mut process = Process::start(folder.path(), program, &arguments);
+            let status = process.ended(DEMO_TIME_MAX).await;
+            if process.stderr().contains("listening on") {
+                return Err(PortTaken);
+            }
+            assert_eq!(status.code(), Some(0), "{line}: {}", process.stderr());
+            assert!(!process.stdout().is_empty(), "{line} printed nothing");
+            Ok(())
+        };
+        on_free_ports(Place::PORTS, run).await;
+    }
+}
+
+#[tokio::test]
+async fn the_demonstration_stays_up_and_its_curl_lines_work() {
+    let folder = TempDir::new().unwrap();
+    let start = async |port: u16| {
+        let (base, patients) = (port.to_string(), "20");
+        let arguments = ["--base-port", &base, "--patients", patients];
+        let mut process = Process::start(folder.path(), "shared-record", &arguments);
+        process.ready(&(Place(port).locator() + "/ready")).await?;
+        Ok(process)
+    };
+    let mut demo = on_free_ports(Place::PORTS, start).await;
+    let printed = eventually("the demonstration invites", DEMO_TIME_MAX, async || {
+        let printed = demo.stdout();
+        printed.contains("Ctrl-C stops it").then_some(printed)
+    })
+    .await;
+    let curls: Vec<&str> =
+        printed.lines().map(str::trim).filter(|line| line.starts_with("curl ")).collect();
+    assert_eq!(curls.len(), 2, "{printed}");
+    match Command::new("curl").arg("--version").output() {
+        Ok(_) => curls.iter().for_each(|curl| assert_answers(curl)),
+        Err(_) => eprintln!("skipped: the printed lines need curl, which is not here"),
+    }
+    demo.signal("INT");
+    assert_eq!(demo.ended(READY_TIME_MAX).await.code(), Some(0), "{}", demo.stderr());
+}
+
+/// Runs a printed line as a person would, and asserts that it gives a complete searchset.
+fn assert_answers(curl: &str) {
+    let output = Command::new("sh").args(["-c", curl]).output().unwrap();
+    assert!(output.status.success(), "{curl}: {output:?}");
+    let bundle: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&bundle["resourceType"], &bundle["type"]), (&"Bundle".into(), &"searchset".into()));
+    assert_eq!(bundle["meta"]["tag"][0]["code"], "complete", "{bundle}");
+    let matches = in_mode(&bundle, "match");
+    assert!(!matches.is_empty());
+    assert_eq!(bundle["total"], matches.len());
+    let region =
+        |url: &str| url.split("/at/").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let mut regions: Vec<String> =
+        matches.iter().map(|entry| region(entry["fullUrl"].as_str().unwrap())).collect();
+    regions.sort();
+    regions.dedup();
+    assert!(regions.len() > 1, "{curl} is answered by several regions: {regions:?}");
+}
+
+#[test]
+fn folders_that_the_readme_names_are_there() {
+    let readme = readme();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let named = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("/` |"));
+    let named: Vec<&str> = named.map(|(folder, _)| folder).collect();
+    assert!(named.len() >= 5);
+    for folder in named {
+        assert!(root.join(folder).is_dir(), "README.md names {folder}/, which is not there");
+    }
+}

@@ -1,0 +1,206 @@
+//! A federated answer is what the regions' hubs hold: no entry more, none less, none changed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use fhir::bundle::Bundle;
+use serde_json::Value;
+use shared_record::world::{Layout, World, demo_regions};
+use tempfile::TempDir;
+
+use crate::kit::{
+    Answer, Http, Place, PortTaken, Process, REGISTRATION_TIME_MAX, eventually, in_mode, numbers,
+    on_free_ports, record, token,
+};
+
+/// How long a demonstration may take in a debug build on a busy machine.
+const DEMO_TIME_MAX: Duration = Duration::from_mins(5);
+
+/// Text of each match, by the region's own URL of it.
+type Matches = BTreeMap<String, String>;
+
+/// A federated answer's matches; each must have its canonical link.
+fn canonical(answer: &Answer) -> Matches {
+    let (bundle, links) = (parse(answer), answer.json());
+    let entries = bundle.entry.iter().zip(links["entry"].as_array().unwrap());
+    let matches = entries.filter(|(_, links)| links["search"]["mode"] == "match");
+    let found: Vec<(String, String)> = matches
+        .map(|(entry, links)| {
+            let links = links["link"].as_array().unwrap();
+            let canonical = links.iter().find(|link| link["relation"] == "canonical").unwrap();
+            let text = entry.resource.unwrap().get().to_owned();
+            (canonical["url"].as_str().unwrap().to_owned(), text)
+        })
+        .collect();
+    let count = found.len();
+    let found = Matches::from_iter(found);
+    assert_eq!(found.len(), count, "an entry is there twice");
+    found
+}
+
+fn parse(answer: &Answer) -> Bundle<'_> {
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+/// Everything that a hub itself answers, page by page, by its own URLs.
+async fn of_hub(http: &Http, hub: &str, query: &str) -> Matches {
+    let mut found = Matches::new();
+    let mut next = Some(format!("{hub}/{query}&_count=2"));
+    while let Some(url) = next {
+        let page = http.get(&url).await.ok();
+        let bundle = parse(&page);
+        for entry in &bundle.entry {
+            let url = entry.full_url.as_deref().unwrap().to_owned();
+            let text = entry.resource.unwrap().get().to_owned();
+            assert!(found.insert(url, text).is_none(), "a page repeats an entry");
+        }
+        next = bundle.link("next").map(str::to_owned);
+    }
+    found
+}
+
+async fn world(folder: &TempDir) -> World {
+    let layout = Layout {
+        regions: demo_regions(),
+        base_port: None,
+        state: folder.path().to_owned(),
+        deadline_ms: 8_000,
+    };
+    World::start(&layout).await.unwrap()
+}
+
+/// Sends a transaction and asserts that it is taken.
+async fn accept(http: &Http, hub: &str, bundle: String) {
+    http.transact(hub, bundle).await.unwrap().ok();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_federated_answer_is_the_union_of_the_hubs_own_answers() {
+    let (folder, http) = (TempDir::new().unwrap(), Http::new());
+    let world = world(&folder).await;
+    let [asked, other]: [String; 2] = numbers().take(2).collect::<Vec<_>>().try_into().unwrap();
+    let hubs: Vec<&str> = world.sites.iter().map(|site| site.hub_url.as_str()).collect();
+    // The digits differ in more than value, and two regions hold the same reading.
+    accept(&http, hubs[0], record(&asked, &["36.60", "37", "38.0", "37.10", "36.9"])).await;
+    accept(&http, hubs[1], record(&asked, &["36.60", "39.50", "36"])).await;
+    accept(&http, hubs[1], record(&other, &["35.00"])).await;
+    accept(&http, hubs[2], record(&other, &["35.01", "35.02"])).await;
+    eventually("the locator knows both regions", REGISTRATION_TIME_MAX, async || {
+        let mut custodians = http.custodians(&world.locator_url, &asked).await;
+        custodians.sort();
+        (custodians == ["QHM", "QWO"]).then_some(())
+    })
+    .await;
+    let query = format!("Observation?patient.identifier={}", token(&asked));
+    let mut expected = of_hub(&http, hubs[0], &query).await;
+    expected.extend(of_hub(&http, hubs[1], &query).await);
+    assert_eq!(expected.len(), 8);
+    assert!(expected.values().any(|text| text.contains("36.60")), "digits are kept");
+    for site in &world.sites {
+        let by_get = http.get(&format!("{}/{query}", site.gateway_url)).await.ok();
+        let by_post = http.observations(&site.gateway_url, &asked).await.ok();
+        for answer in [&by_get, &by_post] {
+            assert_eq!(canonical(answer), expected, "asked of {}", site.region.ods);
+            assert_eq!(answer.json()["total"], 8);
+            assert_eq!(answer.header("x-federation-complete"), "true");
+        }
+        follow(&http, &by_get).await;
+    }
+    assert_eq!(canonical(&http.observations(&world.sites[0].gateway_url, &other).await).len(), 3);
+    world.stop().await.unwrap();
+}
+
+/// Reads every entry through the gateway and at its hub: the same bytes, the same version.
+async fn follow(http: &Http, answer: &Answer) {
+    for (entry, (canonical, text)) in in_mode(&answer.json(), "match").iter().zip(in_order(answer))
+    {
+        let through = http.get(entry["fullUrl"].as_str().unwrap()).await.ok();
+        let direct = http.get(&canonical).await.ok();
+        assert_eq!(through.text(), direct.text());
+        assert_eq!(through.text(), text);
+        for name in ["etag", "last-modified", "content-type"] {
+            assert_eq!(through.header(name), direct.header(name), "{name}");
+        }
+    }
+}
+
+/// The matches of a federated answer in its order.
+fn in_order(answer: &Answer) -> Vec<(String, String)> {
+    let texts = canonical(answer);
+    let url = |entry: &Value| entry["link"][0]["url"].as_str().unwrap().to_owned();
+    let urls = in_mode(&answer.json(), "match").iter().map(url).collect::<Vec<_>>();
+    urls.into_iter().map(|url| (url.clone(), texts[&url].clone())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_that_nobody_has_is_a_complete_empty_answer_that_says_so() {
+    let (folder, http) = (TempDir::new().unwrap(), Http::new());
+    let world = world(&folder).await;
+    let number = numbers().nth(7).unwrap();
+    let answer = http.observations(&world.sites[0].gateway_url, &number).await.ok();
+    assert_eq!(answer.json()["total"], 0);
+    assert_eq!(answer.header("x-federation-complete"), "true");
+    assert_eq!(in_mode(&answer.json(), "outcome").len(), 1, "{}", answer.text());
+    world.stop().await.unwrap();
+}
+
+/// Runs a demonstration to its end and gives what it printed.
+async fn demonstrate(arguments: &[&str]) -> String {
+    let folder = TempDir::new().unwrap();
+    let run = async |port: u16| {
+        let port = port.to_string();
+        let all = [&["demo", "--once", "--base-port", &port], arguments].concat();
+        let mut process = Process::start(folder.path(), "shared-record", &all);
+        let status = process.ended(DEMO_TIME_MAX).await;
+        let stderr = process.stderr();
+        if stderr.contains("listening on") {
+            return Err(PortTaken);
+        }
+        assert_eq!(status.code(), Some(0), "{stderr}");
+        Ok(process.stdout())
+    };
+    on_free_ports(Place::PORTS, run).await
+}
+
+/// What went into each region and what came out, as printed.
+fn in_and_out(printed: &str) -> Vec<(u64, u64)> {
+    let counts = printed.lines().filter_map(|line| {
+        let (rest, out) = line.strip_suffix(" out")?.rsplit_once(" in, ")?;
+        let went_in = rest.rsplit(' ').next()?;
+        Some((went_in.parse().unwrap(), out.trim().parse().unwrap()))
+    });
+    counts.collect()
+}
+
+#[tokio::test]
+async fn the_demonstration_has_everything_in_and_asks_three_regions() {
+    let printed = demonstrate(&[]).await;
+    let counts = in_and_out(&printed);
+    assert_eq!(counts.len(), 3, "{printed}");
+    assert!(counts.iter().all(|(i, o)| i == o && *i > 0), "{printed}");
+    assert!(printed.contains("Regions: total=3,ok=3"), "{printed}");
+    assert!(printed.contains("\nComplete: "), "{printed}");
+    for ods in ["QWO", "QHM", "S08"] {
+        let answered = |line: &str| {
+            line.split_whitespace().next() == Some(ods)
+                && line.split_whitespace().nth(1).is_some_and(|count| count.parse::<u64>().is_ok())
+        };
+        assert!(printed.lines().any(answered), "{ods} is in the answer: {printed}");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_of_bundles_is_loaded_without_loss() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/synthea");
+    if !Path::new(folder).is_dir() {
+        eprintln!("skipped: there is no ../shared/data/synthea here");
+        return;
+    }
+    let printed = demonstrate(&["--data", folder]).await;
+    let counts = in_and_out(&printed);
+    assert_eq!(counts.len(), 3, "{printed}");
+    assert!(counts.iter().all(|(i, o)| i == o && *i > 1_000), "{printed}");
+    assert!(printed.contains("\nComplete: "), "{printed}");
+    assert!(printed.contains("Regions: total=2,ok=2"), "{printed}");
+}
