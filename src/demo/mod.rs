@@ -82,7 +82,7 @@ async fn show(world: &World, options: &Options) -> Result<(), ProgramError> {
     let loaded = load::load(&client, world, &plan).await?;
     report::loaded(world, &loaded)?;
     let answer = ask::ask(&client, &world.sites[0], &plan.question).await?;
-    report::answer(&plan.question, &answer)?;
+    report::answer(world, &plan.question, &answer)?;
     if !options.once {
         report::invitation(world, &plan)?;
     }

@@ -53,7 +53,11 @@ pub(super) fn loaded(world: &World, loaded: &Loaded) -> Result<(), ProgramError>
 }
 
 /// The answer.
-pub(super) fn answer(question: &Question, answer: &Answer) -> Result<(), ProgramError> {
+pub(super) fn answer(
+    world: &World,
+    question: &Question,
+    answer: &Answer,
+) -> Result<(), ProgramError> {
     let mut out = io::stdout().lock();
     let mut write = || {
         let milliseconds = answer.took.as_secs_f64() * 1_000.0;
@@ -66,8 +70,10 @@ pub(super) fn answer(question: &Question, answer: &Answer) -> Result<(), Program
         )?;
         let matches: u64 = answer.matches.values().sum();
         writeln!(out, "Answered in {milliseconds:.1} ms: {matches} observations.")?;
-        for (region, count) in &answer.matches {
-            writeln!(out, "  {region:4} {count:>5}")?;
+        for Site { region, .. } in &world.sites {
+            if let Some(count) = answer.matches.get(region.ods.as_str()) {
+                writeln!(out, "  {:4} {:30} {count:>7}", region.ods, region.name)?;
+            }
         }
         writeln!(out, "Regions: {}", answer.regions)?;
         match (answer.complete, answer.total) {

@@ -245,7 +245,6 @@ fn connect(path: &Path, flags: OpenFlags, cache_kib: i64) -> Result<Connection, 
     connection.pragma_update(None, "busy_timeout", 10_000)?;
     connection.pragma_update(None, "cache_size", -cache_kib)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
     Ok(connection)
 }
 
