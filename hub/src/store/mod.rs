@@ -37,7 +37,7 @@ use vocabulary::Vocabulary;
 use write::{Batch, Conflict, Version, Written};
 
 /// Why the store did not do what it was asked.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum StoreError {
     /// The state of the record forbids the write; nothing was stored.
     #[error("entry {entry} conflicts with the record")]

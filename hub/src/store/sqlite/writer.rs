@@ -49,12 +49,11 @@ impl Done {
         }
     }
 
-    fn refuse(self, cause: &str) {
-        let error = StoreError::Unavailable(cause.to_owned());
+    fn refuse(self, error: &StoreError) {
         match self {
-            Self::Written(reply, _) => drop(reply.send(Err(error))),
-            Self::Due(reply, _) => drop(reply.send(Err(error))),
-            Self::Settled(reply) => drop(reply.send(Err(error))),
+            Self::Written(reply, _) => drop(reply.send(Err(error.clone()))),
+            Self::Due(reply, _) => drop(reply.send(Err(error.clone()))),
+            Self::Settled(reply) => drop(reply.send(Err(error.clone()))),
         }
     }
 }
@@ -132,7 +131,7 @@ struct Thread {
     terms: Arc<Vocabulary>,
     clock: Clock,
     /// Set after a failed flush or a damaged file: nothing is written any more.
-    failed: Option<String>,
+    failed: Option<StoreError>,
     /// The same, for whoever asks whether the record is ready.
     stopped: Arc<AtomicBool>,
 }
@@ -164,38 +163,47 @@ impl Thread {
         if group.is_empty() {
             return;
         }
-        if let Some(cause) = &self.failed {
-            for job in group {
-                job.refuse(cause);
-            }
+        if let Some(error) = &self.failed {
+            refuse_all(group, error);
             return;
         }
         let new_systems = match self.begin(&group) {
             Ok(new_systems) => new_systems,
             Err(error) => {
-                let _ = self.connection.execute_batch("ROLLBACK");
-                let cause = self.note(&error);
-                for job in group {
-                    job.refuse(&cause);
-                }
+                self.roll_back(&error);
+                refuse_all(group, &error);
                 return;
             }
         };
-        let done: Vec<Done> =
-            group.into_iter().filter_map(|job| self.run_job(job, &new_systems)).collect();
-        match self.connection.execute_batch("COMMIT").map_err(StoreError::from) {
+        let mut done = Vec::with_capacity(group.len());
+        let mut jobs = group.into_iter();
+        let committed = loop {
+            let Some(job) = jobs.next() else {
+                break self.connection.execute_batch("COMMIT").map_err(StoreError::from);
+            };
+            if let Err(error) = self.run_job(job, &new_systems, &mut done) {
+                break Err(error);
+            }
+        };
+        match committed {
             Ok(()) => {
                 self.terms.learn(new_systems.into_iter().collect());
                 done.into_iter().for_each(Done::acknowledge);
             }
             Err(error) => {
-                let _ = self.connection.execute_batch("ROLLBACK");
-                let cause = self.note(&error);
+                self.roll_back(&error);
                 for done in done {
-                    done.refuse(&cause);
+                    done.refuse(&error);
                 }
+                refuse_all(jobs, &error);
             }
         }
+    }
+
+    fn roll_back(&mut self, error: &StoreError) {
+        // SQLite may have done so by itself: then there is nothing left to do.
+        let _ = self.connection.execute_batch("ROLLBACK");
+        self.note(error);
     }
 
     /// Opens the transaction and enters code systems that no one has met.
@@ -213,50 +221,65 @@ impl Thread {
         Ok(numbers)
     }
 
-    /// Runs one job in a SAVEPOINT, so that its failure is its own. A refusal is answered at once.
-    fn run_job(&mut self, job: Job, new_systems: &HashMap<String, i64>) -> Option<Done> {
+    /// Runs one job in a SAVEPOINT, so that its failure is its own: it is refused at once, and the
+    /// group goes on. An error is one that ended the whole transaction.
+    fn run_job(
+        &mut self,
+        job: Job,
+        new_systems: &HashMap<String, i64>,
+        done: &mut Vec<Done>,
+    ) -> Result<(), StoreError> {
         let now = self.clock.now_micros();
         match job {
             Job::Write(batch, reply) => {
                 let run = |c: &Connection| apply::batch(c, &self.terms, new_systems, &batch, now);
                 match in_savepoint(&self.connection, run) {
-                    Ok(written) => return Some(Done::Written(reply, written)),
-                    Err(error) => self.refuse(reply, error),
+                    Ok(written) => done.push(Done::Written(reply, written)),
+                    Err(error) => return self.refuse(reply, error),
                 }
             }
             Job::Due(limit, until, reply) => {
                 let run = |c: &Connection| registration::due(c, limit, now, until);
                 match in_savepoint(&self.connection, run) {
-                    Ok(tasks) => return Some(Done::Due(reply, tasks)),
-                    Err(error) => self.refuse(reply, error),
+                    Ok(tasks) => done.push(Done::Due(reply, tasks)),
+                    Err(error) => return self.refuse(reply, error),
                 }
             }
             Job::Settle(outcomes, reply) => {
                 let run = |c: &Connection| registration::settle(c, &outcomes);
                 match in_savepoint(&self.connection, run) {
-                    Ok(()) => return Some(Done::Settled(reply)),
-                    Err(error) => self.refuse(reply, error),
+                    Ok(()) => done.push(Done::Settled(reply)),
+                    Err(error) => return self.refuse(reply, error),
                 }
             }
             Job::Close(_) => {}
         }
-        None
+        Ok(())
     }
 
-    fn refuse<T>(&mut self, reply: Reply<T>, error: StoreError) {
+    /// Refuses one job. Where SQLite has rolled back everything (no space, a failing disk), the
+    /// error is the whole group's.
+    fn refuse<T>(&mut self, reply: Reply<T>, error: StoreError) -> Result<(), StoreError> {
         self.note(&error);
-        drop(reply.send(Err(error)));
+        let group_is_lost = self.connection.is_autocommit();
+        drop(reply.send(Err(error.clone())));
+        if group_is_lost { Err(error) } else { Ok(()) }
     }
 
-    /// Remembers an error after which nothing more may be written, and names it.
-    fn note(&mut self, error: &StoreError) -> String {
-        let cause = error.to_string();
-        if matches!(error, StoreError::Unavailable(_)) {
-            tracing::error!(cause, "the store stops writing: repair the disk and start again");
-            self.failed = Some(cause.clone());
+    /// Remembers an error after which nothing more may be written.
+    fn note(&mut self, error: &StoreError) {
+        if matches!(error, StoreError::Unavailable(_)) && self.failed.is_none() {
+            tracing::error!(cause = %error, "the store stops writing: repair the disk, then start");
+            self.failed = Some(error.clone());
             self.stopped.store(true, Ordering::Relaxed);
         }
-        cause
+    }
+}
+
+impl Drop for Thread {
+    /// However the thread ends, a panic included: what has no writer is not ready.
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
     }
 }
 
@@ -271,14 +294,19 @@ impl Job {
         })
     }
 
-    fn refuse(self, cause: &str) {
-        let error = StoreError::Unavailable(cause.to_owned());
+    fn refuse(self, error: &StoreError) {
         match self {
-            Self::Write(_, reply) => drop(reply.send(Err(error))),
-            Self::Due(_, _, reply) => drop(reply.send(Err(error))),
-            Self::Settle(_, reply) => drop(reply.send(Err(error))),
+            Self::Write(_, reply) => drop(reply.send(Err(error.clone()))),
+            Self::Due(_, _, reply) => drop(reply.send(Err(error.clone()))),
+            Self::Settle(_, reply) => drop(reply.send(Err(error.clone()))),
             Self::Close(reply) => drop(reply.send(())),
         }
+    }
+}
+
+fn refuse_all(jobs: impl IntoIterator<Item = Job>, error: &StoreError) {
+    for job in jobs {
+        job.refuse(error);
     }
 }
 
@@ -288,6 +316,9 @@ fn in_savepoint<T>(
 ) -> Result<T, StoreError> {
     connection.prepare_cached("SAVEPOINT job")?.execute([])?;
     let result = run(connection);
+    if result.is_err() && connection.is_autocommit() {
+        return result;
+    }
     if result.is_err() {
         connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
     }
