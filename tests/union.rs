@@ -184,7 +184,7 @@ async fn the_demonstration_has_everything_in_and_asks_three_regions() {
     for ods in ["QWO", "QHM", "S08"] {
         let answered = |line: &str| {
             line.split_whitespace().next() == Some(ods)
-                && line.split_whitespace().nth(1).is_some_and(|count| count.parse::<u64>().is_ok())
+                && line.split_whitespace().last().is_some_and(|count| count.parse::<u64>().is_ok())
         };
         assert!(printed.lines().any(answered), "{ods} is in the answer: {printed}");
     }

@@ -125,6 +125,9 @@ pub struct Bundle<'a> {
     /// `searchset`, `history`, `transaction-response`, …
     #[serde(rename = "type", borrow, default)]
     pub kind: Cow<'a, str>,
+    /// `meta`, as sent.
+    #[serde(borrow, default)]
+    pub meta: Option<&'a RawValue>,
     /// Matches in all pages, if the server counted.
     #[serde(default)]
     pub total: Option<u64>,

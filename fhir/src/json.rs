@@ -22,6 +22,29 @@ pub fn minify(text: &[u8]) -> Vec<u8> {
     out
 }
 
+/// How deep well-formed JSON text is nested.
+pub fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for &byte in text {
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = byte == b'\\' && !escaped;
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,6 +54,12 @@ mod tests {
         let text = "{ \"a\" : [ 1.00 ,\n\t\"b \\\" c\\\\\" , true ] }";
         let expected = "{\"a\":[1.00,\"b \\\" c\\\\\",true]}";
         assert_eq!(String::from_utf8_lossy(&minify(text.as_bytes())), expected);
+    }
+
+    #[test]
+    fn depth_counts_objects_and_arrays_outside_strings() {
+        assert_eq!(depth(br#"{"a":[1,{"b":"[[[\"["}],"c":{}}"#), 3);
+        assert_eq!(depth(b"1"), 0);
     }
 
     #[test]

@@ -11,9 +11,11 @@ impl Health for Hub {
     async fn checks(&self) -> Vec<Check> {
         let read = self.store.read(ResourceType::PATIENT, "readiness").await;
         let stopped = || "the writer has stopped for safety; see the log".to_owned();
+        let unsound = || "the audit journal could not be synced; see the log".to_owned();
         vec![
             Check { name: "reading", problem: read.err().map(|error| error.to_string()) },
             Check { name: "writing", problem: (!self.store.is_writable()).then(stopped) },
+            Check { name: "audit", problem: (!self.journal.is_sound()).then(unsound) },
         ]
     }
 

@@ -75,7 +75,8 @@ impl Hub {
         config.check()?;
         fhir::definitions::load();
         let failed = |error: StoreError| ProgramError::failed("opening the record", error);
-        let store = Store::open(&config.store.url, clock.clone()).await.map_err(failed)?;
+        let store = Store::open(&config.store.url, config.server.base(), clock.clone());
+        let store = store.await.map_err(failed)?;
         let (dir, file) = (config.audit.dir.as_deref(), sqlite_path(&config.store.url));
         let journal = Journal::place(dir, file.as_deref(), "hub", config.region.ods.as_str());
         let journal = Journal::open(&journal, clock.clone())

@@ -33,7 +33,9 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .layer(from_fn(json_only))
         .layer(from_fn_with_state(hub.journal.clone(), record))
         .layer(from_fn_with_state(gatekeeper, identify));
-    let open = Router::new().route("/FHIR/R4/metadata", get(capabilities::capabilities));
+    let open = Router::new()
+        .route("/FHIR/R4/metadata", only("GET", get(capabilities::capabilities)))
+        .layer(from_fn(json_only));
     base.merge(open)
         .with_state(hub.clone())
         .merge(admin::probes(hub))

@@ -6,7 +6,12 @@ use http::StatusCode;
 
 use crate::kit::{Kit, on_both_engines};
 
-on_both_engines!(one_of_many_writers_wins, one_patient_holds_a_number, parallel_creates_all_land);
+on_both_engines!(
+    one_of_many_writers_wins,
+    one_patient_holds_a_number,
+    parallel_creates_all_land,
+    a_hot_resource_takes_every_update,
+);
 
 async fn one_of_many_writers_wins(kit: Kit) {
     let kit = Arc::new(kit);
@@ -65,4 +70,27 @@ async fn parallel_creates_all_land(kit: Kit) {
     assert_eq!(kit.count("Observation").await, 256);
     assert_eq!(kit.ids("Observation?code=urn:s7%7Cc3").await.len(), 1);
     assert_eq!(kit.ids("Observation?patient=p3&_count=100").await.len(), 32);
+}
+
+async fn a_hot_resource_takes_every_update(kit: Kit) {
+    let kit = Arc::new(kit);
+    kit.put("Patient/p", r#"{"resourceType":"Patient","id":"p"}"#).await;
+    let writers = (0..24).map(|writer| {
+        let kit = kit.clone();
+        tokio::spawn(async move {
+            for turn in 0..5 {
+                let body = format!(
+                    r#"{{"resourceType":"Patient","id":"p","language":"w{writer}-{turn}"}}"#
+                );
+                let updated = kit.put("Patient/p", &body).await;
+                assert_eq!(updated.status, StatusCode::OK, "{}", updated.text);
+            }
+        })
+    });
+    for writer in futures::future::join_all(writers).await {
+        writer.unwrap();
+    }
+    assert_eq!(kit.search("Patient/p/_history").await["total"], 121);
+    kit.delete("Patient/p").await;
+    kit.get("Patient/p").await.assert_refused(StatusCode::GONE);
 }

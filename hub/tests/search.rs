@@ -17,6 +17,10 @@ on_both_engines!(
     the_patient_goes_along_if_asked_for,
     a_search_by_post_is_the_same_search,
     totals_count_matches_on_all_pages,
+    two_conditions_on_one_reference_both_hold,
+    a_reference_by_our_own_url_is_to_this_record,
+    an_old_number_finds_no_ones_facts,
+    searches_that_cost_too_much_are_refused,
 );
 
 const NUMBER: &str = "https://fhir.nhs.uk/Id/nhs-number%7C9990000050";
@@ -221,5 +225,48 @@ async fn totals_count_matches_on_all_pages(kit: Kit) {
     for search in ["Observation?_summary=count&code=c1", "Observation?_count=0&code=c1"] {
         let bundle = kit.search(search).await;
         assert_eq!((&bundle["total"], &bundle["entry"]), (&3.into(), &Value::Null), "{search}");
+    }
+}
+
+async fn two_conditions_on_one_reference_both_hold(kit: Kit) {
+    let body = r#"{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"},"performer":[{"reference":"Practitioner/1"},{"reference":"Organization/2"}]}"#;
+    assert_eq!(kit.put("Observation/o", body).await.status, StatusCode::CREATED);
+    let both = "Observation?performer=Practitioner/1&performer=Organization/2";
+    assert_eq!(kit.ids(both).await, ["o"]);
+    let one = "Observation?performer=Practitioner/1&performer=Organization/3";
+    assert_eq!(kit.ids(one).await, Vec::<String>::new());
+}
+
+async fn a_reference_by_our_own_url_is_to_this_record(kit: Kit) {
+    people(&kit).await;
+    observation(&kit, "own", "p", "urn:s", "own", "2024").await;
+    let body = r#"{"resourceType":"Observation","id":"own","status":"final","code":{"coding":[{"system":"urn:s"}]},"subject":{"reference":"http://hub.test/FHIR/R4/Patient/p"},"effectiveDateTime":"2024"}"#;
+    assert_eq!(kit.put("Observation/own", body).await.status, StatusCode::OK);
+    assert_eq!(kit.ids(&format!("Observation?patient.identifier={NUMBER}")).await[0], "own");
+    // Its coding has a system alone.
+    assert_eq!(kit.ids("Observation?code=urn:s%7C&patient=p").await, ["own", "b", "a"]);
+    let bundle = kit.search("Observation?_id=own&_include=Observation:patient").await;
+    assert_eq!(bundle["entry"][1]["resource"]["id"], "p");
+}
+
+async fn an_old_number_finds_no_ones_facts(kit: Kit) {
+    people(&kit).await;
+    let old = r#"{"resourceType":"Patient","id":"old","identifier":[{"use":"old","system":"https://fhir.nhs.uk/Id/nhs-number","value":"9990000050"}]}"#;
+    assert_eq!(kit.put("Patient/old", old).await.status, StatusCode::CREATED);
+    observation(&kit, "theirs", "old", "urn:s", "c1", "2024").await;
+    let found = kit.ids(&format!("Observation?patient.identifier={NUMBER}")).await;
+    assert_eq!(found, ["c", "b", "a"]);
+}
+
+async fn searches_that_cost_too_much_are_refused(kit: Kit) {
+    let ids = vec!["a"; 500].join(",");
+    let long = format!("Observation?code={}", "x".repeat(5_000));
+    for search in [
+        "Observation?code=%00".to_owned(),
+        format!("Provenance?target={ids}"),
+        "Observation?patient.identifier=https://fhir.nhs.uk/Id/nhs-number%7C".to_owned(),
+        long,
+    ] {
+        kit.get(&search).await.assert_refused(StatusCode::BAD_REQUEST);
     }
 }

@@ -11,6 +11,9 @@ on_both_engines!(
     entries_take_effect_in_the_specifications_order,
     one_identity_twice_is_refused,
     what_is_no_transaction_is_refused,
+    a_number_passes_from_one_patient_to_another,
+    a_link_leads_to_the_type_it_may_lead_to,
+    urns_are_the_same_in_any_case,
 );
 
 const P: &str = "urn:uuid:6b1f3b2c-0000-4000-8000-000000000001";
@@ -142,4 +145,41 @@ async fn what_is_no_transaction_is_refused(kit: Kit) {
     assert_eq!(kit.count("Patient").await, 0);
     let empty = kit.post("", &bundle(&[])).await;
     assert_ne!(empty.status.as_u16() / 100, 5, "{}", empty.text);
+}
+
+async fn a_number_passes_from_one_patient_to_another(kit: Kit) {
+    let number = json!([{"system": "https://fhir.nhs.uk/Id/nhs-number", "value": "9990000050"}]);
+    let first = json!({"resourceType": "Patient", "id": "p", "identifier": number});
+    kit.put("Patient/p", &first.to_string()).await;
+    let new = json!({"resourceType": "Patient", "identifier": number});
+    let replaced = json!({
+        "resource": {"resourceType": "Patient", "id": "p", "identifier": number,
+            "link": [{"other": {"reference": P}, "type": "replaced-by"}]},
+        "request": {"method": "PUT", "url": "Patient/p"}
+    });
+    let response = kit.post("", &bundle(&[post(P, new), replaced])).await;
+    assert_eq!(response.status, StatusCode::OK, "{}", response.text);
+}
+
+async fn a_link_leads_to_the_type_it_may_lead_to(kit: Kit) {
+    let mut wrong = observation("Patient/p");
+    wrong["encounter"] = json!({"reference": P});
+    let organisation = json!({"resourceType": "Organization", "name": "x"});
+    let refused = kit.post("", &bundle(&[post(P, organisation), post(O, wrong)])).await;
+    let outcome = refused.assert_refused(StatusCode::UNPROCESSABLE_ENTITY);
+    let expression = outcome["issue"][0]["expression"][0].as_str().unwrap();
+    assert!(expression.starts_with("Bundle.entry[1].resource.encounter"), "{outcome}");
+    assert_eq!(kit.count("Organization").await, 0);
+}
+
+async fn urns_are_the_same_in_any_case(kit: Kit) {
+    let body = bundle(&[
+        post(&P.to_uppercase().replace("URN:UUID", "urn:uuid"), json!({"resourceType": "Patient"})),
+        post(O, observation(P)),
+    ]);
+    let response = kit.post("", &body).await;
+    assert_eq!(response.status, StatusCode::OK, "{}", response.text);
+    let location = response.json()["entry"][1]["response"]["location"].as_str().unwrap().to_owned();
+    let stored = kit.search(&location).await;
+    assert!(stored["subject"]["reference"].as_str().unwrap().starts_with("Patient/"), "{stored}");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use fhir::outcome::IssueCode;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 
@@ -24,16 +24,31 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 pub async fn json(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
     let media = ["application/fhir+json", "application/json", "text/json"];
     require_media(headers, &media)?;
+    require_length(headers, bytes_max)?;
     read(body, bytes_max).await
 }
 
 /// Reads the form of a POST `_search`.
 pub async fn form(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
     require_media(headers, &["application/x-www-form-urlencoded"])?;
+    require_length(headers, FORM_BYTES_MAX)?;
     read(body, FORM_BYTES_MAX).await
 }
 
+/// Refuses a body that says it is too large before any of it is read.
+fn require_length(headers: &HeaderMap, bytes_max: usize) -> Result<(), Refusal> {
+    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let declared = declared.and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+    if declared > bytes_max as u64 { Err(too_large(bytes_max)) } else { Ok(()) }
+}
+
 fn require_media(headers: &HeaderMap, known: &[&str]) -> Result<(), Refusal> {
+    let encoding = headers.get(CONTENT_ENCODING).map_or(&b"identity"[..], |value| value.as_bytes());
+    if !encoding.eq_ignore_ascii_case(b"identity") {
+        let text = "Send the body as it is: no Content-Encoding is read here.";
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Err(Refusal::error(status, IssueCode::NotSupported, text));
+    }
     let declared = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let mut parts = declared.split(';').map(|part| part.trim().to_ascii_lowercase());
     let media = parts.next().unwrap_or_default();

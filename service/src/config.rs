@@ -94,7 +94,8 @@ impl Server {
     pub fn check(&self, ending: &str) -> Result<(), ConfigError> {
         let absolute =
             self.public_url.starts_with("http://") || self.public_url.starts_with("https://");
-        if !absolute || !self.base().ends_with(ending) {
+        let plain = self.public_url.bytes().all(|byte| byte.is_ascii_graphic());
+        if !absolute || !plain || !self.base().ends_with(ending) {
             return Err(ConfigError::Refused(format!(
                 "server.public_url must be an http or https URL that ends in \"{ending}\""
             )));

@@ -36,6 +36,8 @@ pub struct Journal {
 struct Inner {
     file: File,
     dirty: AtomicBool,
+    /// Set for good once lines that were written may not have reached the disk.
+    failed: AtomicBool,
     clock: Clock,
 }
 
@@ -71,7 +73,8 @@ impl Journal {
         options.create(true).append(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let inner = Inner { file: options.open(file)?, dirty: AtomicBool::new(false), clock };
+        let (dirty, failed) = (AtomicBool::new(false), AtomicBool::new(false));
+        let inner = Inner { file: options.open(file)?, dirty, failed, clock };
         let inner = Arc::new(inner);
         let watched = Arc::downgrade(&inner);
         std::thread::Builder::new()
@@ -101,7 +104,15 @@ impl Journal {
         root.join("shared-record").join(name)
     }
 
+    /// Whether everything that was written has reached the disk, or still may.
+    pub fn is_sound(&self) -> bool {
+        !self.inner.failed.load(Ordering::Relaxed)
+    }
+
     fn append(&self, line: &Line<'_>) -> io::Result<()> {
+        if !self.is_sound() {
+            return Err(io::Error::other("an earlier sync failed"));
+        }
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
         // One write to a file opened for appending: lines of concurrent requests never mix.
@@ -117,13 +128,14 @@ fn sync_while_open(journal: &Weak<Inner>) {
             && let Err(error) = inner.file.sync_data()
         {
             tracing::error!(cause = %error, "the audit journal could not be synced");
+            inner.failed.store(true, Ordering::Relaxed);
         }
         drop(inner);
         std::thread::sleep(SYNC_EVERY);
     }
 }
 
-/// Middleware: journals the interaction, and answers 500 instead if that cannot be done.
+/// Middleware: journals the interaction, and answers 507 or 503 instead if that cannot be done.
 pub async fn record(
     State(journal): State<Journal>,
     caller: Option<axum::Extension<Caller>>,
@@ -152,12 +164,17 @@ pub async fn record(
     }
 }
 
-/// What cannot be audited is not disclosed. A write that was already committed stays; the caller
-/// reads 500 and must look before it writes again.
+/// What cannot be audited is not disclosed.
 fn unaudited(error: &io::Error) -> Response {
     tracing::error!(cause = %error, "the audit journal could not be written");
+    let status = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            StatusCode::INSUFFICIENT_STORAGE
+        }
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
     Refusal::error(
-        StatusCode::INTERNAL_SERVER_ERROR,
+        status,
         IssueCode::NoStore,
         "The interaction could not be audited, so its answer is withheld. If it was a write, read \
          the resource before you repeat it.",

@@ -65,8 +65,8 @@ impl Refusal {
         Self::error(
             StatusCode::INTERNAL_SERVER_ERROR,
             IssueCode::Exception,
-            "The service failed to answer. Nothing was changed by this request unless it says so; \
-             try again, and report the X-Request-ID if it happens again.",
+            "The service failed to answer. If this was a write, read before you repeat it; report the \
+             X-Request-ID if it happens again.",
         )
     }
 

@@ -74,10 +74,12 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown, dr
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
     loop {
-        let permit = connections.clone().acquire_owned();
-        let permit = permit.await.expect("the semaphore is never closed");
-        let stream = tokio::select! {
-            stream = accept(&listener) => stream,
+        let accepted = async {
+            let permit = connections.clone().acquire_owned().await;
+            (permit.expect("the semaphore is never closed"), accept(&listener).await)
+        };
+        let (permit, stream) = tokio::select! {
+            accepted = accepted => accepted,
             () = shutdown.triggered() => break,
         };
         let service = TowerToHyperService::new(router.clone());

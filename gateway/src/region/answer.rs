@@ -1,14 +1,18 @@
 //! A hub's pages, taken apart: entries as their own bytes, remarks apart from them.
 
 use bytes::Bytes;
+use fhir::OWN_SYSTEM;
 use fhir::bundle::{Bundle, SearchMode};
-use fhir::outcome::{Issue, IssueCode};
+use fhir::json::depth;
+use fhir::outcome::{Issue, IssueCode, Severity};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
 use super::question::HubSearch;
 use crate::outcome::{Failure, RegionStatus};
 
+/// Deepest nesting of a page: a resource's 64, and the Bundle around it.
+const PAGE_DEPTH_MAX: usize = 64 + 3;
 /// Most entries that one region may contribute to one answer.
 pub const REGION_ENTRIES_MAX: usize = 5_000;
 
@@ -42,8 +46,13 @@ impl RegionAnswer {
     ) -> Result<Option<String>, Failure> {
         let invalid = |_| Failure::from(RegionStatus::Invalid);
         let bundle: Bundle<'_> = serde_json::from_slice(page).map_err(invalid)?;
-        if bundle.resource_type != "Bundle" || bundle.kind != "searchset" {
+        let deep = depth(page) > PAGE_DEPTH_MAX;
+        if bundle.resource_type != "Bundle" || bundle.kind != "searchset" || deep {
             return Err(RegionStatus::Invalid.into());
+        }
+        if bundle.meta.is_some_and(|meta| is_partial(meta.get())) {
+            let text = "this region's own answer is incomplete.";
+            self.issues.push(Issue::new(Severity::Warning, IssueCode::Incomplete, text));
         }
         let mut matches = 0;
         for entry in &bundle.entry {
@@ -82,6 +91,27 @@ impl RegionAnswer {
             RegionStatus::Ok
         }
     }
+}
+
+/// Whether a Bundle's `meta` says, in our own words, that it is not everything.
+fn is_partial(meta: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Meta {
+        #[serde(default)]
+        tag: Vec<Tag>,
+    }
+    #[derive(Deserialize)]
+    struct Tag {
+        #[serde(default)]
+        system: String,
+        #[serde(default)]
+        code: String,
+    }
+    let system = format!("{OWN_SYSTEM}completeness");
+    // What cannot be read is not believed to be complete.
+    serde_json::from_str(meta).map_or(true, |meta: Meta| {
+        meta.tag.iter().any(|tag| tag.system == system && tag.code == "partial")
+    })
 }
 
 /// The issues of an outcome entry; one that cannot be read is itself worth a word.
@@ -146,6 +176,26 @@ mod tests {
         let mut answer = RegionAnswer::default();
         let next = answer.take(&Bytes::from_static(page.as_bytes()), &search, true);
         next.map(|next| (answer, next)).map_err(|failure| failure.status)
+    }
+
+    #[test]
+    fn a_page_is_as_deep_as_a_resource_may_be_and_no_deeper() {
+        let search = HubSearch { kind: "Observation", form: Bytes::new(), parameters: Vec::new() };
+        for (depth, accepted) in [(63, true), (64, false)] {
+            let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+            let page = format!(
+                r#"{{"resourceType":"Bundle","type":"searchset","entry":[{{"resource":{{"a":{open}{close}}}}}]}}"#
+            );
+            let taken = RegionAnswer::default().take(&Bytes::from(page), &search, true);
+            assert_eq!(taken.is_ok(), accepted, "{depth}");
+        }
+    }
+
+    #[test]
+    fn a_region_that_says_it_is_partial_is_believed() {
+        let page = r#"{"resourceType":"Bundle","type":"searchset",
+            "meta":{"tag":[{"system":"urn:shared-record:completeness","code":"partial"}]}}"#;
+        assert_eq!(take(page).unwrap().0.issues[0].code, IssueCode::Incomplete);
     }
 
     #[test]

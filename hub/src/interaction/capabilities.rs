@@ -51,7 +51,7 @@ fn resource(resource_type: ResourceType, config: &HubConfig) -> Value {
     let mut resource = json!({
         "type": resource_type.as_str(),
         "interaction": interaction,
-        "versioning": "versioned-update",
+        "versioning": "versioned",
         "readHistory": true,
         "updateCreate": config.client_ids(),
         "conditionalCreate": false,

@@ -8,9 +8,9 @@ use fhir::validate::{Malformed, Survey, ValidationIssue, validate};
 use http::StatusCode;
 use service::refusal::Refusal;
 
+use crate::Hub;
 use crate::store::draft::Draft;
 use crate::store::index::Index;
-use crate::store::vocabulary::Vocabulary;
 use crate::store::write::Content;
 
 /// Validates a body that must be a resource of this type.
@@ -57,12 +57,13 @@ pub fn prepare(
     resource_type: ResourceType,
     id: &str,
     at: &str,
-    terms: &Vocabulary,
+    hub: &Hub,
 ) -> Result<Content, Refusal> {
     let failed = |error: serde_json::Error| Refusal::internal(&error);
     let tree = Tree::parse(text).map_err(failed)?;
     patient_numbers(resource_type, &tree, at)?;
-    let index = Index::of(resource_type, id, &tree, terms);
+    let now = hub.clock.now_micros();
+    let index = Index::of(resource_type, id, &tree, hub.store.terms(), now);
     Ok(Content { draft: Draft::new(text, id).map_err(failed)?, index })
 }
 

@@ -11,7 +11,7 @@ use service::caller::Caller;
 use uuid::Uuid;
 
 use super::content::{prepare, survey};
-use super::links::refuse_unresolved;
+use super::links::refuse_conditional_references;
 use super::preconditions::refuse_conditional;
 use crate::Hub;
 use crate::address::Kind;
@@ -29,9 +29,9 @@ pub async fn create(
     refuse_conditional(&headers)?;
     let text = json(&headers, body, RESOURCE_BYTES_MAX).await?;
     let survey = survey(&text, resource_type)?;
-    refuse_unresolved(&text, &survey.references)?;
+    refuse_conditional_references(&text, &survey.references)?;
     let id = Uuid::now_v7().to_string();
-    let content = prepare(&text, resource_type, &id, resource_type.as_str(), hub.store.terms())?;
+    let content = prepare(&text, resource_type, &id, resource_type.as_str(), &hub)?;
     let action = Action::Create(content);
     let write = Write { resource_type, id, action, if_match: None };
     hub.write_one(&caller, "create", write, &headers, StatusCode::CREATED).await

@@ -3,6 +3,7 @@
 //! entry's fullUrl. Nothing else in the text is touched.
 //! <https://hl7.org/fhir/R4/http.html#trules>
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -43,7 +44,7 @@ pub fn rewrite(
         let value = String::from_utf8_lossy(&text[span.start..span.end]);
         let replacement = match span.kind {
             FoundKind::Narrative => Some(narrative(&value, links)),
-            FoundKind::Uri => links.get(value.as_ref()).cloned(),
+            FoundKind::Uri => links.get(key(&value).as_ref()).cloned(),
             FoundKind::Reference => match target(&value, base, links) {
                 Some(link) => Some(link.clone()),
                 None => {
@@ -62,6 +63,16 @@ pub fn rewrite(
     Ok(out)
 }
 
+/// A fullUrl as it is compared: URNs are the same in any case (RFC 8141).
+pub fn key(full_url: &str) -> Cow<'_, str> {
+    match full_url.get(..4) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("urn:") => {
+            Cow::Owned(full_url.to_ascii_lowercase())
+        }
+        _ => Cow::Borrowed(full_url),
+    }
+}
+
 /// The base of a RESTful fullUrl: what stands before `Type/id`.
 fn base(full_url: &str) -> Option<&str> {
     let mut parts = full_url.rsplitn(3, '/');
@@ -77,13 +88,13 @@ fn target<'a>(value: &str, base: Option<&str>, links: &'a Links) -> Option<&'a S
         }
         _ => None,
     };
-    links.get(value).or_else(absolute)
+    links.get(key(value).as_ref()).or_else(absolute)
 }
 
-/// Refuses references that only a transaction could resolve.
-pub fn refuse_unresolved(text: &[u8], found: &[Found]) -> Result<(), Refusal> {
-    let references = found.iter().filter(|span| span.kind == FoundKind::Reference);
-    for span in references {
+/// Refuses conditional references, which only a transaction could resolve. A urn:uuid may name
+/// something outside this record; it stays as it is.
+pub fn refuse_conditional_references(text: &[u8], found: &[Found]) -> Result<(), Refusal> {
+    for span in found.iter().filter(|span| span.kind == FoundKind::Reference) {
         let value = String::from_utf8_lossy(&text[span.start..span.end]);
         if matches!(Reference::parse(&value), Reference::Conditional { .. }) {
             return Err(unresolved("a conditional reference", "reference"));
@@ -95,7 +106,7 @@ pub fn refuse_unresolved(text: &[u8], found: &[Found]) -> Result<(), Refusal> {
 fn resolvable(value: &str, at: &str) -> Result<(), Refusal> {
     match Reference::parse(value) {
         Reference::Conditional { .. } => Err(unresolved("a conditional reference", at)),
-        Reference::Absolute(url) if url.starts_with("urn:uuid:") => {
+        Reference::Absolute(url) if key(url).starts_with("urn:uuid:") => {
             Err(unresolved("a urn:uuid that is the fullUrl of no entry with a resource", at))
         }
         _ => Ok(()),
@@ -120,7 +131,7 @@ fn narrative(text: &str, links: &Links) -> String {
         let end = urn.find(|c: char| !c.is_ascii_alphanumeric() && !":-.".contains(c));
         let (urn, after) = urn.split_at(end.unwrap_or(urn.len()));
         out.push_str(before);
-        out.push_str(links.get(urn).map_or(urn, String::as_str));
+        out.push_str(links.get(key(urn).as_ref()).map_or(urn, String::as_str));
         rest = after;
     }
     out.push_str(rest);

@@ -18,8 +18,10 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Refusal> {
 
 /// Whether `If-None-Match` names this version.
 pub fn not_modified(headers: &HeaderMap, current: i64) -> bool {
-    let tags = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    tags.split(',').any(|tag| tag.trim() == "*" || version(tag.trim()) == Some(current))
+    let lines = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    lines
+        .flat_map(|line| line.split(','))
+        .any(|tag| tag.trim() == "*" || version(tag.trim()) == Some(current))
 }
 
 /// `W/"3"`, `"3"` and `3` read alike.

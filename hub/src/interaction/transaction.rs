@@ -11,7 +11,7 @@ use fhir::definitions::ResourceType;
 use fhir::instant::format_instant;
 use fhir::outcome::{Issue, IssueCode};
 use fhir::reference::is_id;
-use fhir::validate::validate;
+use fhir::validate::{ValidationIssue, validate};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -23,7 +23,7 @@ use service::refusal::Refusal;
 use uuid::Uuid;
 
 use super::content::{prepare, refuse_issues, unreadable};
-use super::links::{Links, Place, rewrite};
+use super::links::{Links, Place, key, rewrite};
 use super::preconditions::version;
 use super::update::other_id;
 use crate::Hub;
@@ -198,7 +198,7 @@ fn links(entries: &[Entry<'_>], plans: &[Plan]) -> Result<Links, Refusal> {
         }
         let Some(full_url) = entry.full_url.as_deref() else { continue };
         let link = format!("{}/{}", plan.resource_type, plan.id);
-        if links.insert(full_url.to_owned(), link).is_some() {
+        if links.insert(key(full_url).into_owned(), link).is_some() {
             let text = "Two entries of the transaction have this fullUrl.";
             return Err(at(&format!("{}.fullUrl", expression(place)), IssueCode::Invalid, text));
         }
@@ -226,7 +226,10 @@ fn prepare_one(
         if method == Method::Update && head.id.as_deref() != Some(id.as_str()) {
             return Err(other_id(&here));
         }
-        prepare(resource, resource_type, &id, &here, hub.store.terms())
+        // Only now is it known of what type the resources are that it refers to.
+        let survey = validate(resource).map_err(|malformed| unreadable(&malformed))?;
+        refuse_issues(&within(&here, survey.issues))?;
+        prepare(resource, resource_type, &id, &here, hub)
     };
     let (order, action) = match method {
         Method::Delete => (0, Action::Delete),
@@ -246,6 +249,15 @@ struct Head<'a> {
     resource_type: Cow<'a, str>,
     #[serde(borrow, default)]
     id: Option<Cow<'a, str>>,
+}
+
+/// Issues of a resource as issues of the entry that it is in.
+fn within(here: &str, issues: Vec<ValidationIssue>) -> Vec<ValidationIssue> {
+    let moved = |issue: ValidationIssue| {
+        let (_, rest) = issue.expression.split_once('.').unwrap_or_default();
+        ValidationIssue { expression: format!("{here}.{rest}"), ..issue }
+    };
+    issues.into_iter().map(moved).collect()
 }
 
 fn names(writes: &[Write]) -> Vec<String> {

@@ -12,7 +12,7 @@ use service::caller::Caller;
 use service::refusal::Refusal;
 
 use super::content::{prepare, survey};
-use super::links::refuse_unresolved;
+use super::links::refuse_conditional_references;
 use super::preconditions::{if_match, refuse_conditional};
 use crate::Hub;
 use crate::address::{Id, Kind};
@@ -35,8 +35,8 @@ pub async fn update(
     if survey.id.as_deref() != Some(id.as_str()) {
         return Err(other_id(resource_type.as_str()).into());
     }
-    refuse_unresolved(&text, &survey.references)?;
-    let content = prepare(&text, resource_type, &id, resource_type.as_str(), hub.store.terms())?;
+    refuse_conditional_references(&text, &survey.references)?;
+    let content = prepare(&text, resource_type, &id, resource_type.as_str(), &hub)?;
     let action = Action::Update { content, may_create: hub.config.client_ids() };
     let write = Write { resource_type, id, action, if_match };
     hub.write_one(&caller, "update", write, &headers, StatusCode::OK).await

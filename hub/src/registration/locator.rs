@@ -91,7 +91,7 @@ impl Locator {
     pub async fn delete(&self, pointer: &str) -> Result<(), LocatorError> {
         let request = self.client.delete(format!("{}/{pointer}", self.collection));
         match self.send(request).await {
-            Ok(_) | Err(LocatorError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(()),
+            Ok(_) | Err(LocatorError::Failing(StatusCode::NOT_FOUND)) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -109,15 +109,11 @@ impl Locator {
             .await
             .map_err(|_| LocatorError::Unreachable)?;
         let status = response.status();
-        let patience = [
-            StatusCode::REQUEST_TIMEOUT,
-            StatusCode::CONFLICT,
-            StatusCode::TOO_MANY_REQUESTS,
-            StatusCode::UNAUTHORIZED,
-        ];
+        // Anything else may be mended without us: a proxy, a permission, a route.
+        let refusals = [StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY];
         if status.is_success() {
             Ok(response)
-        } else if status.is_client_error() && !patience.contains(&status) {
+        } else if refusals.contains(&status) {
             Err(refused(status, response).await)
         } else {
             Err(LocatorError::Failing(status))

@@ -19,6 +19,7 @@ use crate::Hub;
 use crate::error::HubError;
 use crate::store::index::Target;
 use crate::store::query::Found;
+use crate::store::vocabulary::Vocabulary;
 
 /// Runs a search and writes the page that begins after `after`.
 pub async fn run(
@@ -78,7 +79,7 @@ async fn included(
     let mut targets = BTreeSet::new();
     for found in found.iter().filter(|_| !search.include.is_empty()) {
         let Ok(tree) = Tree::parse(&found.body) else { continue };
-        let referred = search.include.iter().flat_map(|parameter| referred(parameter, &tree));
+        let referred = search.include.iter().flat_map(|p| referred(p, &tree, hub.store.terms()));
         targets.extend(referred);
     }
     let shown: BTreeSet<&str> = found.iter().map(|f| f.id.as_str()).collect();
@@ -96,9 +97,9 @@ async fn included(
     Ok(included)
 }
 
-fn referred(parameter: &SearchParameter, tree: &Tree<'_>) -> Vec<Target> {
+fn referred(parameter: &SearchParameter, tree: &Tree<'_>, terms: &Vocabulary) -> Vec<Target> {
     let reference = |value: &Value<'_>| match value {
-        Value::Reference(reference) => Target::parse(reference.reference.as_deref()?),
+        Value::Reference(reference) => Target::parse(terms.own(reference.reference.as_deref()?)),
         _ => None,
     };
     values(parameter, tree).iter().filter_map(reference).collect()

@@ -14,6 +14,10 @@ pub const COUNT_MAX: usize = 1_000;
 /// Values in one OR list, and parameters in one search.
 const VALUES_MAX: usize = 500;
 const PARAMETERS_MAX: usize = 64;
+/// Resources that one reference parameter may mean.
+const TARGETS_MAX: usize = 1_000;
+/// Text of all parameters together, in bytes: a next link carries them.
+const TEXT_BYTES_MAX: usize = 4 << 10;
 
 /// A search, understood.
 #[derive(Debug, Clone)]
@@ -82,6 +86,16 @@ pub fn parse(
     if pairs.len() > PARAMETERS_MAX {
         let text = format!("A search may have at most {PARAMETERS_MAX} parameters.");
         return Err(Refusal::bad_request(IssueCode::TooCostly, text));
+    }
+    let bytes: usize = pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > TEXT_BYTES_MAX {
+        let text = format!("A search may have at most {TEXT_BYTES_MAX} bytes of parameters.");
+        return Err(Refusal::bad_request(IssueCode::TooCostly, text));
+    }
+    if let Some((name, _)) =
+        pairs.iter().find(|(name, value)| (name.clone() + value).contains('\0'))
+    {
+        return Err(invalid(&name.replace('\0', ""), "must not hold a NUL character"));
     }
     let order = Order { by: OrderBy::Clinical, descending: true };
     let mut search = Search {
@@ -234,9 +248,10 @@ impl Search {
         match (parameter.kind, rest) {
             (ParameterKind::Token, "") => Ok(Some(Clause::Token(parameter, tokens(name, values)?))),
             (ParameterKind::Date, "") => Ok(Some(Clause::Date(parameter, dates(name, values)?))),
-            (ParameterKind::Reference, "") => {
-                Ok(Some(Clause::Reference(parameter, targets(parameter, None, values, base))))
-            }
+            (ParameterKind::Reference, "") => Ok(Some(Clause::Reference(
+                parameter,
+                targets(parameter, None, name, values, base)?,
+            ))),
             (ParameterKind::Reference, rest) => reference(parameter, rest, name, values, base),
             (_, "") => Err(not_supported(
                 name,
@@ -273,18 +288,23 @@ fn reference(
         {
             return Err(not_supported(name, "only a chain to a Patient's identifier is supported"));
         }
-        return Ok(Some(Clause::Identified(parameter, tokens(name, values)?)));
+        let any = tokens(name, values)?;
+        if any.iter().any(|test| test.code.is_none()) {
+            return Err(invalid(name, "must hold the identifier's value"));
+        }
+        return Ok(Some(Clause::Identified(parameter, any)));
     }
-    Ok(Some(Clause::Reference(parameter, targets(parameter, target_type, values, base))))
+    Ok(Some(Clause::Reference(parameter, targets(parameter, target_type, name, values, base)?)))
 }
 
 /// The targets that reference values may mean: a bare id may be of any of the parameter's types.
 fn targets(
     parameter: &SearchParameter,
     target_type: Option<ResourceType>,
+    name: &str,
     values: &[&str],
     base: &str,
-) -> Vec<Target> {
+) -> Result<Vec<Target>, Refusal> {
     let mut targets = Vec::new();
     for value in values {
         let value = unescape(value);
@@ -301,7 +321,10 @@ fn targets(
             targets.extend(fits.then_some(target));
         }
     }
-    targets
+    if targets.len() > TARGETS_MAX {
+        return Err(invalid(name, "names too many resources: say the type, as in Patient/id"));
+    }
+    Ok(targets)
 }
 
 fn tokens(name: &str, values: &[&str]) -> Result<Vec<TokenTest>, Refusal> {

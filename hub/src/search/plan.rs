@@ -82,7 +82,7 @@ impl Plan<'_> {
         });
         let token = self.conditions.iter().find_map(|condition| match condition {
             Condition::Token { parameter, any, by_patient }
-                if any.iter().all(|t| t.code.is_some()) && (*by_patient || patients.is_none()) =>
+                if *by_patient || patients.is_none() =>
             {
                 Some((*parameter, any.as_slice()))
             }
@@ -139,9 +139,10 @@ impl Plan<'_> {
                 one_of(query, targets);
             }
             Driver::Resource => {
-                query.push("r.type = ").number(self.resource_type).push(" AND r.method < 2");
+                query.push("r.type = ").number(self.resource_type);
             }
         }
+        query.push(" AND r.method < 2");
         for condition in self.conditions {
             self.probe(query, condition, driver);
         }
@@ -177,8 +178,8 @@ impl Plan<'_> {
                 query.push(")");
             }
             Condition::Reference { parameter, targets, .. } => {
-                let driven =
-                    matches!(driver, Driver::Reference { parameter: p, .. } if p == parameter);
+                let driven = matches!(driver, Driver::Reference { parameter: p, targets: t }
+                    if p == parameter && *t == targets.as_slice());
                 if !driven {
                     query.push(" AND EXISTS (SELECT 1 FROM reference t WHERE t.param = ");
                     query.number(*parameter).push(" AND t.target ");
@@ -205,6 +206,11 @@ pub(super) fn token(query: &mut Query, parameter: i64, any: &[TokenNumbers]) {
             query.push(" AND x.system = ").number(*system);
         }
         return;
+    }
+    let codes: Option<Vec<&str>> = any.iter().map(|token| token.code.as_deref()).collect();
+    if let Some(codes) = codes {
+        // Said once more, so that the index is entered by parameter and code.
+        query.push(" AND x.code IN ").texts(&codes);
     }
     query.push(" AND (");
     for (place, TokenNumbers { system, code }) in any.iter().enumerate() {
@@ -293,7 +299,7 @@ mod tests {
             plan.page(21).sql(),
             "SELECT r.key, x.clinical_ms, d.id, r.body FROM patient_token x \
              JOIN resource r ON r.key = x.key JOIN directory d ON d.key = r.key \
-             WHERE x.patient = $1 AND x.param = $2 AND x.code = $3 AND EXISTS (SELECT 1 FROM \
+             WHERE x.patient = $1 AND x.param = $2 AND x.code = $3 AND r.method < 2 AND EXISTS (SELECT 1 FROM \
              reference t WHERE t.param = $4 AND t.target = $5 AND t.key = r.key) \
              AND (x.clinical_ms, x.key) < ($6, $7) \
              ORDER BY x.clinical_ms DESC, x.key DESC LIMIT $8"

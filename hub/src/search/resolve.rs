@@ -5,7 +5,6 @@ use super::grammar::TokenTest;
 use super::parameters::{Clause, Search};
 use crate::store::index::{Target, by_patient, code_key};
 use crate::store::query::Query;
-use crate::store::vocabulary::Vocabulary;
 use crate::store::{Store, StoreError};
 use fhir::definitions::{ResourceType, SearchParameter};
 use fhir::identifier::PatientNumber;
@@ -37,7 +36,7 @@ async fn condition(
         Clause::LastUpdated(any) => Condition::LastUpdated(any.clone()),
         Clause::Token(parameter, any) => Condition::Token {
             parameter: number(parameter),
-            any: tokens(any, terms),
+            any: tokens(any, store).await?,
             by_patient: by_patient(parameter.code),
         },
         Clause::Date(parameter, any) => {
@@ -53,7 +52,7 @@ async fn condition(
         }
         Clause::Identified(parameter, any) => Condition::Reference {
             parameter: number(parameter),
-            targets: identified(&tokens(any, terms), store).await?,
+            targets: identified(any, store).await?,
             compartment: in_compartment(resource_type, parameter),
         },
     })
@@ -71,17 +70,22 @@ fn in_compartment(resource_type: ResourceType, parameter: &SearchParameter) -> b
     })
 }
 
-fn tokens(any: &[TokenTest], terms: &Vocabulary) -> Vec<TokenNumbers> {
-    let token = |test: &TokenTest| {
-        let system = match &test.system {
-            // A system that no one has met matches nothing.
-            Some(system) => Some(terms.system(PatientNumber::canonical_system(system))?),
-            None => None,
-        };
+async fn tokens(any: &[TokenTest], store: &Store) -> Result<Vec<TokenNumbers>, StoreError> {
+    let mut tokens = Vec::with_capacity(any.len());
+    for test in any {
         let code = test.code.as_deref().map(|code| code_key(code).into_owned());
-        Some(TokenNumbers { system, code })
-    };
-    any.iter().filter_map(token).collect()
+        let system = match test.system.as_deref() {
+            None => None,
+            Some(system) => {
+                let system = code_key(PatientNumber::canonical_system(system));
+                // A system that no one has met matches nothing.
+                let Some(number) = store.system(&system).await? else { continue };
+                Some(number)
+            }
+        };
+        tokens.push(TokenNumbers { system, code });
+    }
+    Ok(tokens)
 }
 
 async fn keys(targets: &[Target], store: &Store) -> Result<Vec<i64>, StoreError> {
@@ -99,14 +103,29 @@ async fn keys(targets: &[Target], store: &Store) -> Result<Vec<i64>, StoreError>
     store.numbers(&query).await
 }
 
-/// The Patients who carry one of these identifiers.
-async fn identified(any: &[TokenNumbers], store: &Store) -> Result<Vec<i64>, StoreError> {
-    if any.is_empty() {
-        return Ok(Vec::new());
+/// The Patients who carry one of these identifiers. A national number is carried by the one Patient
+/// whose it is now: not by those for whom it is old, has ended, or who were replaced.
+async fn identified(any: &[TokenTest], store: &Store) -> Result<Vec<i64>, StoreError> {
+    let national = |test: &TokenTest| test.system.as_deref().is_some_and(PatientNumber::is_system);
+    let (numbers, others): (Vec<TokenTest>, Vec<TokenTest>) =
+        any.iter().cloned().partition(national);
+    let patient = store.terms().resource_type(ResourceType::PATIENT);
+    let mut keys = Vec::new();
+    for TokenTest { system, code } in &numbers {
+        let system = PatientNumber::canonical_system(system.as_deref().unwrap_or_default());
+        let mut query = Query::default();
+        query.push("SELECT key FROM unique_identifier WHERE type = ").number(patient);
+        query.push(" AND system = ").text(system).push(" AND value = ");
+        query.text(code.as_deref().unwrap_or_default());
+        keys.extend(store.numbers(&query).await?);
     }
-    let parameter = store.terms().parameter(ResourceType::PATIENT, "identifier");
-    let mut query = Query::default();
-    query.push("SELECT DISTINCT x.key FROM token x WHERE ");
-    super::plan::token(&mut query, parameter.unwrap_or_default(), any);
-    store.numbers(&query).await
+    let others = tokens(&others, store).await?;
+    if !others.is_empty() {
+        let parameter = store.terms().parameter(ResourceType::PATIENT, "identifier");
+        let mut query = Query::default();
+        query.push("SELECT DISTINCT x.key FROM token x WHERE ");
+        super::plan::token(&mut query, parameter.unwrap_or_default(), &others);
+        keys.extend(store.numbers(&query).await?);
+    }
+    Ok(keys)
 }

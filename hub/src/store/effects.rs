@@ -92,7 +92,7 @@ pub fn index_of(
 ) -> Option<Index> {
     let body = version?.body.as_ref()?;
     let tree = Tree::parse(body).expect("what is stored was read before it was stored");
-    Some(Index::of(resource_type, id, &tree, terms))
+    Some(Index::of(resource_type, id, &tree, terms, version?.updated))
 }
 
 /// Everything an index refers to.

@@ -100,7 +100,14 @@ pub struct Index {
 
 impl Index {
     /// Reads the index values of a resource stored under `id`.
-    pub fn of(resource_type: ResourceType, id: &str, tree: &Tree<'_>, terms: &Vocabulary) -> Self {
+    /// `at` is when it was written (microseconds since 1970): identifiers end.
+    pub fn of(
+        resource_type: ResourceType,
+        id: &str,
+        tree: &Tree<'_>,
+        terms: &Vocabulary,
+        at: i64,
+    ) -> Self {
         let mut index = Self { clinical_ms: NO_CLINICAL_MS, ..Self::default() };
         let clinical = clinical_parameter(resource_type);
         let mut found = Vec::new();
@@ -113,25 +120,32 @@ impl Index {
             found.clear();
             values_into(parameter, tree, &mut found);
             for value in &found {
-                index.add(parameter, *number, value);
+                index.add(parameter, *number, value, terms);
             }
             if clinical == Some(parameter.code) {
                 index.clinical_ms = index.earliest_ms(*number);
             }
         }
         index.compartments(resource_type, id, terms);
-        index.unique = unique::identifiers(resource_type, tree);
+        index.unique = unique::identifiers(resource_type, tree, at);
         index
     }
 
-    fn add(&mut self, definition: &SearchParameter, parameter: i64, value: &Value<'_>) {
+    fn add(
+        &mut self,
+        definition: &SearchParameter,
+        parameter: i64,
+        value: &Value<'_>,
+        terms: &Vocabulary,
+    ) {
         match definition.kind {
             ParameterKind::Token => self.token(definition, parameter, value),
             ParameterKind::Date => {
                 self.dates.extend(interval(value).map(|interval| (parameter, interval)));
             }
             ParameterKind::Reference => {
-                self.references.extend(target(value).map(|target| (parameter, target)));
+                let target = target(value, terms);
+                self.references.extend(target.map(|target| (parameter, target)));
             }
             _ => {}
         }
@@ -139,7 +153,9 @@ impl Index {
 
     fn token(&mut self, definition: &SearchParameter, parameter: i64, value: &Value<'_>) {
         let (system, code) = match value {
-            Value::Coding { system, code: Some(code), .. } => (system.unwrap_or_default(), *code),
+            Value::Coding { system, code, .. } => {
+                (system.unwrap_or_default(), code.unwrap_or_default())
+            }
             Value::Code { system, code } => (system.unwrap_or(""), *code),
             Value::Identifier(identifier) => {
                 let system = identifier.system.unwrap_or("");
@@ -148,11 +164,12 @@ impl Index {
             Value::ContactPoint { value, .. } => ("", *value),
             _ => return,
         };
-        if !code.is_empty() {
+        // A coding may have a system alone: `system|` finds it.
+        if !code.is_empty() || !system.is_empty() {
             self.tokens.push(Token {
                 parameter,
                 code: code_key(code).into_owned(),
-                system: system.to_owned(),
+                system: code_key(system).into_owned(),
                 by_patient: by_patient(definition.code),
             });
         }
@@ -229,10 +246,10 @@ fn period_interval(period: &PeriodValue<'_>) -> Option<Interval> {
 }
 
 /// What a reference value points at. Contained resources are no targets.
-fn target(value: &Value<'_>) -> Option<Target> {
+fn target(value: &Value<'_>, terms: &Vocabulary) -> Option<Target> {
     match value {
         Value::Reference(ReferenceValue { reference: Some(reference), .. }) => {
-            Target::parse(reference)
+            Target::parse(terms.own(reference))
         }
         Value::Canonical(url) => Some(Target::external(url)),
         _ => None,

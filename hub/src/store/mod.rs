@@ -86,12 +86,13 @@ pub fn sqlite_path(url: &str) -> Option<PathBuf> {
 
 impl Store {
     /// Opens the store at `sqlite://PATH` or `postgres://…`, creating or migrating its tables.
-    pub async fn open(url: &str, clock: Clock) -> Result<Self, StoreError> {
+    /// `base` is our own FHIR base.
+    pub async fn open(url: &str, base: &str, clock: Clock) -> Result<Self, StoreError> {
         if let Some(path) = sqlite_path(url) {
-            return Ok(Self::Sqlite(Arc::new(sqlite::Sqlite::open(&path, clock)?)));
+            return Ok(Self::Sqlite(Arc::new(sqlite::Sqlite::open(&path, base, clock)?)));
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return Ok(Self::Postgres(Arc::new(postgres::Postgres::open(url, clock).await?)));
+            return Ok(Self::Postgres(Arc::new(postgres::Postgres::open(url, base, clock).await?)));
         }
         Err(StoreError::Unavailable("store.url must begin with sqlite:// or postgres://".into()))
     }
@@ -99,6 +100,11 @@ impl Store {
     /// The store's terms.
     pub fn terms(&self) -> &Vocabulary {
         on!(self, engine => engine.terms())
+    }
+
+    /// The number of a code system; `None` if no one has met it.
+    pub async fn system(&self, system: &str) -> Result<Option<i64>, StoreError> {
+        on!(self, engine => engine.system(system).await)
     }
 
     /// The current version of a resource; a deletion is a version too.

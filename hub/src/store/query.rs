@@ -55,6 +55,15 @@ impl Query {
         self.push(")")
     }
 
+    /// Appends a list of placeholders of texts in parentheses.
+    pub fn texts(&mut self, texts: &[&str]) -> &mut Self {
+        self.push("(");
+        for (place, text) in texts.iter().enumerate() {
+            self.push(if place == 0 { "" } else { "," }).text(text);
+        }
+        self.push(")")
+    }
+
     fn argument(&mut self, argument: Argument) -> &mut Self {
         self.arguments.push(argument);
         let placeholder = format!("${}", self.arguments.len());

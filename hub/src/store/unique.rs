@@ -1,9 +1,11 @@
 //! Single and only: an identifier of a national system belongs to one current Patient.
 //!
-//! It counts while it is not `old`, has not ended, and the Patient is not replaced by another.
+//! It counts while it is not `old`, had not ended when it was written, and the Patient is not
+//! replaced by another.
 
 use fhir::definitions::ResourceType;
 use fhir::identifier::PatientNumber;
+use fhir::instant::Interval;
 use fhir::tree::Tree;
 
 /// An identifier that at most one current resource of a type may carry.
@@ -15,14 +17,17 @@ pub struct UniqueIdentifier {
     pub value: String,
 }
 
-/// The unique identifiers of a resource.
-pub fn identifiers(resource_type: ResourceType, tree: &Tree<'_>) -> Vec<UniqueIdentifier> {
+/// The unique identifiers of a resource written `at` (microseconds since 1970).
+pub fn identifiers(resource_type: ResourceType, tree: &Tree<'_>, at: i64) -> Vec<UniqueIdentifier> {
     if resource_type != ResourceType::PATIENT || is_replaced(tree) {
         return Vec::new();
     }
     let identifiers = tree.get("identifier").map_or(&[][..], Tree::items);
-    let mut unique: Vec<UniqueIdentifier> =
-        identifiers.iter().filter(|identifier| counts(identifier)).filter_map(national).collect();
+    let mut unique: Vec<UniqueIdentifier> = identifiers
+        .iter()
+        .filter(|identifier| counts(identifier, at))
+        .filter_map(national)
+        .collect();
     unique.sort_unstable();
     unique.dedup();
     unique
@@ -33,8 +38,9 @@ fn is_replaced(tree: &Tree<'_>) -> bool {
     links.iter().any(|link| link.text("type") == Some("replaced-by"))
 }
 
-fn counts(identifier: &Tree<'_>) -> bool {
-    let ended = identifier.get("period").and_then(|period| period.text("end")).is_some();
+fn counts(identifier: &Tree<'_>, at: i64) -> bool {
+    let end = identifier.get("period").and_then(|period| Interval::parse(period.text("end")?));
+    let ended = end.is_some_and(|end| end.high <= at);
     !ended && identifier.text("use") != Some("old")
 }
 
@@ -51,7 +57,8 @@ mod tests {
 
     fn unique(patient: &str) -> usize {
         let tree = Tree::parse(patient.as_bytes()).unwrap();
-        identifiers(ResourceType::PATIENT, &tree).len()
+        let at = Interval::parse("2026").unwrap().low;
+        identifiers(ResourceType::PATIENT, &tree, at).len()
     }
 
     #[test]
@@ -64,6 +71,7 @@ mod tests {
         assert_eq!(with(""), 1);
         assert_eq!(with(r#","use":"old""#), 0);
         assert_eq!(with(r#","period":{"end":"2020"}"#), 0);
+        assert_eq!(with(r#","period":{"end":"2099"}"#), 1);
         assert_eq!(unique(r#"{"identifier":[{"system":"urn:mrn","value":"9434765919"}]}"#), 0);
     }
 

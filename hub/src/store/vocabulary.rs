@@ -14,6 +14,7 @@ pub const NO_SYSTEM: i64 = 0;
 /// All terms that this process has met.
 #[derive(Debug)]
 pub struct Vocabulary {
+    base: String,
     types: Vec<i64>,
     parameters: Vec<Vec<i64>>,
     systems: RwLock<HashMap<String, i64>>,
@@ -32,17 +33,24 @@ impl Vocabulary {
         terms
     }
 
-    /// A vocabulary from all terms of a store.
+    /// A vocabulary from all terms of a store. `base` is our own FHIR base: an absolute reference
+    /// below it is to this record.
     ///
     /// # Panics
     /// If a fixed term is not among them.
-    pub fn new(terms: HashMap<String, i64>) -> Self {
+    pub fn new(terms: HashMap<String, i64>, base: &str) -> Self {
         let number = |text: &str| terms[text];
         let types = ResourceType::all().map(|t| number(t.as_str())).collect();
         let parameters = ResourceType::all()
             .map(|t| t.search_parameters().iter().map(|p| number(&term(t, p.code))).collect())
             .collect();
-        Self { types, parameters, systems: RwLock::new(terms) }
+        let base = format!("{}/", base.trim_end_matches('/'));
+        Self { base, types, parameters, systems: RwLock::new(terms) }
+    }
+
+    /// A reference as it is within this record: relative, if it is below our own base.
+    pub fn own<'a>(&self, reference: &'a str) -> &'a str {
+        reference.strip_prefix(&self.base).unwrap_or(reference)
     }
 
     /// The number of a resource type.

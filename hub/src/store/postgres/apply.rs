@@ -17,7 +17,7 @@ use crate::store::write::{Batch, Conflict, Decision, Method, Version, Write, Wri
 /// Why a transaction did not commit.
 pub(super) enum Failure {
     /// It collided with another: run it again.
-    Collision(sqlx::Error),
+    Collision(String),
     /// It will not do better the next time.
     Store(StoreError),
 }
@@ -28,7 +28,7 @@ impl From<sqlx::Error> for Failure {
             error.as_database_error().and_then(|e| e.code().map(std::borrow::Cow::into_owned));
         match code.as_deref() {
             // Serialisation failure, deadlock, unique violation (two creates of one key).
-            Some("40001" | "40P01" | "23505") => Self::Collision(error),
+            Some("40001" | "40P01" | "23505") => Self::Collision(error.to_string()),
             _ => Self::Store(error.into()),
         }
     }
@@ -64,6 +64,7 @@ pub(super) async fn batch(
     let current = current(&mut transaction, batch, &keys).await?;
     let decided = decide_all(batch, &current, now)?;
     let indices = indices(batch, &current, &decided, terms);
+    old_systems(&mut transaction, terms, &indices).await?;
     let referred = indices.iter().flat_map(|(old, new)| old.iter().chain(*new).flat_map(targets));
     enter_keys(&mut transaction, terms, referred.collect(), &mut keys).await?;
     let (steps, written) = steps(batch, decided, &current, &indices, &keys, terms);
@@ -123,20 +124,37 @@ async fn enter_keys(
     Ok(())
 }
 
-/// Locks and reads the current versions of what the batch writes, in key order.
+/// Learns code systems of old versions that only another process has met so far.
+async fn old_systems(
+    connection: &mut PgConnection,
+    terms: &Vocabulary,
+    indices: &[(Option<Index>, Option<&Index>)],
+) -> Result<(), Failure> {
+    let tokens = indices.iter().filter_map(|(old, _)| old.as_ref()).flat_map(|old| &old.tokens);
+    let unknown = terms.unknown(tokens.map(|token| token.system.as_str()));
+    if !unknown.is_empty() {
+        terms.learn(super::find_terms(connection, &unknown).await?);
+    }
+    Ok(())
+}
+
+/// Reads the current versions of what the batch writes. The directory's rows are locked first, in key
+/// order and in a statement of their own: what is read after that is what no one else can change.
 async fn current(
     connection: &mut PgConnection,
     batch: &Batch,
     keys: &HashMap<Target, i64>,
 ) -> Result<Vec<Option<Version>>, Failure> {
     let own: Vec<i64> = batch.writes.iter().map(|write| keys[&own_target(write)]).collect();
-    let rows = sqlx::query(
-        "SELECT version, updated, method, body, key FROM resource WHERE key = ANY($1) \
-         ORDER BY key FOR UPDATE",
-    )
-    .bind(&own)
-    .fetch_all(connection)
-    .await?;
+    sqlx::query("SELECT 1 FROM directory WHERE key = ANY($1) ORDER BY key FOR UPDATE")
+        .bind(&own)
+        .execute(&mut *connection)
+        .await?;
+    let rows =
+        sqlx::query("SELECT version, updated, method, body, key FROM resource WHERE key = ANY($1)")
+            .bind(&own)
+            .fetch_all(connection)
+            .await?;
     let mut found: HashMap<i64, Version> =
         rows.iter().map(|row| (row.get(4), super::version(row))).collect();
     Ok(own.iter().map(|key| found.remove(key)).collect())
@@ -208,37 +226,29 @@ fn steps(
 }
 
 async fn store(connection: &mut PgConnection, steps: &[Step]) -> Result<(), Failure> {
-    let replaced: Vec<i64> = steps.iter().filter(|s| s.replaces).map(|s| s.key).collect();
+    let (replaced, new): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|s| s.replaces);
     if !replaced.is_empty() {
+        let keys: Vec<i64> = replaced.iter().map(|step| step.key).collect();
         sqlx::query(
             "INSERT INTO history (key, version, updated, method, body) \
              SELECT key, version, updated, method, body FROM resource WHERE key = ANY($1)",
         )
-        .bind(&replaced)
+        .bind(&keys)
         .execute(&mut *connection)
         .await?;
-        // The row was locked and is put back below, within this transaction.
-        sqlx::query("DELETE FROM resource WHERE key = ANY($1)")
-            .bind(&replaced)
-            .execute(&mut *connection)
-            .await?;
+        let sql = "UPDATE resource r SET version = n.version, updated = n.updated, \
+                   method = n.method, clinical_ms = n.clinical_ms, body = n.body FROM unnest(\
+                   $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], \
+                   $6::bigint[], $7::bytea[]) AS n (key, type, version, updated, method, \
+                   clinical_ms, body) WHERE r.key = n.key";
+        versions(connection, sql, &replaced).await?;
     }
-    let column = |value: fn(&Step) -> i64| steps.iter().map(value).collect::<Vec<i64>>();
-    let bodies: Vec<Option<&[u8]>> = steps.iter().map(|s| s.version.body.as_deref()).collect();
-    sqlx::query(
-        "INSERT INTO resource (key, type, version, updated, method, clinical_ms, body) \
-         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], \
-         $5::bigint[], $6::bigint[], $7::bytea[])",
-    )
-    .bind(column(|s| s.key))
-    .bind(column(|s| s.resource_type))
-    .bind(column(|s| s.version.version))
-    .bind(column(|s| s.version.updated))
-    .bind(column(|s| s.version.method as i64))
-    .bind(column(|s| s.clinical_ms))
-    .bind(bodies)
-    .execute(&mut *connection)
-    .await?;
+    if !new.is_empty() {
+        let sql = "INSERT INTO resource (key, type, version, updated, method, clinical_ms, body) \
+                   SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], \
+                   $5::bigint[], $6::bigint[], $7::bytea[])";
+        versions(connection, sql, &new).await?;
+    }
     let (mut gone, mut new) = (Rows::default(), Rows::default());
     for Step { key, resource_type, effects, .. } in steps {
         effects.rows_gone.iter().for_each(|row| gone.add(*key, *resource_type, row));
@@ -247,6 +257,27 @@ async fn store(connection: &mut PgConnection, steps: &[Step]) -> Result<(), Fail
     gone.delete(connection).await?;
     new.insert(connection).await?;
     unique(connection, steps).await
+}
+
+/// Runs a statement over the new versions of these steps.
+async fn versions(
+    connection: &mut PgConnection,
+    sql: &'static str,
+    steps: &[&Step],
+) -> Result<(), sqlx::Error> {
+    let column = |value: fn(&Step) -> i64| steps.iter().map(|s| value(s)).collect::<Vec<i64>>();
+    let bodies: Vec<Option<&[u8]>> = steps.iter().map(|s| s.version.body.as_deref()).collect();
+    sqlx::query(sql)
+        .bind(column(|s| s.key))
+        .bind(column(|s| s.resource_type))
+        .bind(column(|s| s.version.version))
+        .bind(column(|s| s.version.updated))
+        .bind(column(|s| s.version.method as i64))
+        .bind(column(|s| s.clinical_ms))
+        .bind(bodies)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Gives up and claims unique identifiers; waits for a concurrent claim to be decided.
@@ -287,7 +318,9 @@ async fn unique(connection: &mut PgConnection, steps: &[Step]) -> Result<(), Fai
                 .bind(&new.value)
                 .fetch_optional(&mut *connection)
                 .await?;
-                let holder = holder.unwrap_or_default();
+                let Some(holder) = holder else {
+                    return Err(Failure::Collision("a holder let go meanwhile".into()));
+                };
                 let conflict = Conflict::DuplicateIdentifier { holder };
                 return Err(StoreError::Conflict { entry, conflict }.into());
             }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fhir::definitions::ResourceType;
 use service::clock::Clock;
-use sqlx::postgres::{PgArguments, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::query::Query as Statement;
 use sqlx::{AssertSqlSafe, Postgres as Engine, Row};
 use tokio::sync::Semaphore;
@@ -47,7 +47,7 @@ pub struct Postgres {
 
 impl Postgres {
     /// Connects to `url` and migrates the database.
-    pub async fn open(url: &str, clock: Clock) -> Result<Self, StoreError> {
+    pub async fn open(url: &str, base: &str, clock: Clock) -> Result<Self, StoreError> {
         let options = url.parse::<sqlx::postgres::PgConnectOptions>()?;
         // An acknowledged write is on the server's disk, whatever its default is.
         let options = options.options([("synchronous_commit", "on"), ("statement_timeout", "30s")]);
@@ -57,7 +57,7 @@ impl Postgres {
             .connect_with(options)
             .await?;
         durable(&pool).await?;
-        let terms = migrate(&pool).await?;
+        let terms = migrate(&pool, base).await?;
         let secret: Vec<u8> = sqlx::query_scalar("SELECT value FROM setting WHERE name = 'secret'")
             .fetch_one(&pool)
             .await?;
@@ -149,11 +149,11 @@ impl Postgres {
         for attempt in 1.. {
             let now = self.clock.now_micros();
             match apply::batch(&self.pool, &self.terms, &batch, now).await {
-                Err(apply::Failure::Collision(error)) if attempt >= ATTEMPTS_MAX => {
-                    tracing::warn!(cause = %error, "a write collided too often");
+                Err(apply::Failure::Collision(cause)) if attempt >= ATTEMPTS_MAX => {
+                    tracing::warn!(cause, "a write collided too often");
                     return Err(StoreError::Overloaded);
                 }
-                Err(apply::Failure::Collision(_)) => {}
+                Err(apply::Failure::Collision(_)) => pause(attempt).await,
                 Err(apply::Failure::Store(error)) => return Err(error),
                 Ok(written) => return Ok(written),
             }
@@ -170,6 +170,18 @@ impl Postgres {
             self.terms.learn(enter_terms(&self.pool, &unknown).await?);
         }
         Ok(())
+    }
+
+    /// The number of a code system, perhaps one that another process has met.
+    pub(super) async fn system(&self, system: &str) -> Result<Option<i64>, StoreError> {
+        if let Some(number) = self.terms.system(system) {
+            return Ok(Some(number));
+        }
+        let mut connection = self.pool.acquire().await?;
+        let found = find_terms(&mut connection, &[system.to_owned()]).await?;
+        let number = found.first().map(|(_, number)| *number);
+        self.terms.learn(found);
+        Ok(number)
     }
 
     pub(super) async fn due_registrations(
@@ -192,7 +204,13 @@ impl Postgres {
     }
 }
 
-/// Refuses a server that acknowledges what it has not flushed.
+/// Waits a moment by chance, longer each time, before a write that collided is run again.
+async fn pause(attempt: usize) {
+    let chance = u64::from(uuid::Uuid::new_v4().as_fields().1 % 1_000);
+    tokio::time::sleep(Duration::from_micros(chance * attempt as u64)).await;
+}
+
+/// Warns of a server that acknowledges what it has not flushed.
 async fn durable(pool: &PgPool) -> Result<(), StoreError> {
     for setting in ["fsync", "full_page_writes"] {
         let value: String =
@@ -204,7 +222,7 @@ async fn durable(pool: &PgPool) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn migrate(pool: &PgPool) -> Result<Vocabulary, StoreError> {
+async fn migrate(pool: &PgPool, base: &str) -> Result<Vocabulary, StoreError> {
     let mut transaction = pool.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
         .bind(MIGRATION_LOCK)
@@ -236,7 +254,9 @@ async fn migrate(pool: &PgPool) -> Result<Vocabulary, StoreError> {
     enter_terms(pool, &Vocabulary::fixed_terms()).await?;
     let rows = sqlx::query("SELECT text, id FROM term").fetch_all(pool).await?;
     let terms: HashMap<String, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    Ok(Vocabulary::new(terms))
+    // What was parked is tried again: whoever started us may have mended it.
+    sqlx::query("UPDATE registration SET state = 0, due = 0 WHERE state = 2").execute(pool).await?;
+    Ok(Vocabulary::new(terms, base))
 }
 
 async fn enter_terms(pool: &PgPool, texts: &[String]) -> Result<Vec<(String, i64)>, StoreError> {
@@ -248,9 +268,18 @@ async fn enter_terms(pool: &PgPool, texts: &[String]) -> Result<Vec<(String, i64
     .bind(texts)
     .execute(pool)
     .await?;
+    let mut connection = pool.acquire().await?;
+    Ok(find_terms(&mut connection, texts).await?)
+}
+
+/// The numbers of those texts that someone has entered.
+async fn find_terms(
+    connection: &mut PgConnection,
+    texts: &[String],
+) -> Result<Vec<(String, i64)>, sqlx::Error> {
     let rows = sqlx::query("SELECT text, id FROM term WHERE text = ANY($1)")
         .bind(texts)
-        .fetch_all(pool)
+        .fetch_all(connection)
         .await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
@@ -293,10 +322,11 @@ impl From<sqlx::Error> for StoreError {
             None => match error {
                 sqlx::Error::Io(_)
                 | sqlx::Error::Tls(_)
-                | sqlx::Error::PoolTimedOut
                 | sqlx::Error::PoolClosed
                 | sqlx::Error::WorkerCrashed
                 | sqlx::Error::Configuration(_) => Self::Unavailable(error.to_string()),
+                // Nothing was sent: all connections were in use.
+                sqlx::Error::PoolTimedOut => Self::Overloaded,
                 _ => Self::Failed(error.to_string()),
             },
         }

@@ -15,8 +15,8 @@ pub(super) async fn note(
 ) -> Result<(), sqlx::Error> {
     for number in effects.withdrawn() {
         sqlx::query(
-            "UPDATE registration SET wanted = 0, generation = generation + 1, state = 0, due = 0 \
-             WHERE number = $1 AND holder = $2",
+            "UPDATE registration SET wanted = 0, generation = generation + 1, state = 0, \
+             due = CASE WHEN state = 0 THEN due ELSE 0 END WHERE number = $1 AND holder = $2",
         )
         .bind(number)
         .bind(holder)
@@ -27,7 +27,8 @@ pub(super) async fn note(
         sqlx::query(
             "INSERT INTO registration (number, holder, wanted, generation, state, attempts, due) \
              VALUES ($1, $2, 1, 1, 0, 0, 0) ON CONFLICT (number) DO UPDATE SET holder = $2, \
-             wanted = 1, generation = registration.generation + 1, state = 0, due = 0",
+             wanted = 1, generation = registration.generation + 1, state = 0, \
+             due = CASE WHEN registration.state = 0 THEN registration.due ELSE 0 END",
         )
         .bind(number)
         .bind(holder)
@@ -72,20 +73,19 @@ pub(super) async fn settle(pool: &PgPool, outcomes: &[Outcome]) -> Result<(), St
         let statement = match result {
             Settled::Registered { pointer } => sqlx::query(
                 "UPDATE registration SET pointer = $3, problem = NULL, \
-                 state = CASE WHEN generation = $2 THEN 1 ELSE state END WHERE number = $1",
+                 state = CASE WHEN generation = $2 THEN 1 ELSE state END, \
+                 due = CASE WHEN generation = $2 THEN due ELSE 0 END WHERE number = $1",
             )
             .bind(number)
             .bind(generation)
             .bind(pointer),
-            Settled::Withdrawn => {
-                sqlx::query("UPDATE registration SET pointer = NULL WHERE number = $1")
-                    .bind(number)
-                    .execute(&mut *transaction)
-                    .await?;
-                sqlx::query("DELETE FROM registration WHERE number = $1 AND generation = $2")
-                    .bind(number)
-                    .bind(generation)
-            }
+            Settled::Withdrawn => sqlx::query(
+                "UPDATE registration SET pointer = NULL, problem = NULL, \
+                 state = CASE WHEN generation = $2 THEN 1 ELSE state END, \
+                 due = CASE WHEN generation = $2 THEN due ELSE 0 END WHERE number = $1",
+            )
+            .bind(number)
+            .bind(generation),
             Settled::Retry { due, problem } => sqlx::query(
                 "UPDATE registration SET due = $3, problem = $4 \
                  WHERE number = $1 AND generation = $2",

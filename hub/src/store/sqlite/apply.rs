@@ -27,7 +27,8 @@ pub(super) fn batch(
     batch: &Batch,
     now: i64,
 ) -> Result<Vec<Written>, StoreError> {
-    let mut apply = Apply { connection, terms, new_systems, keys: HashMap::new() };
+    let (keys, claims) = (HashMap::new(), Vec::new());
+    let mut apply = Apply { connection, terms, new_systems, keys, claims };
     let mut written = Vec::with_capacity(batch.writes.len());
     let mut audit = batch.audit.clone();
     for (entry, write) in batch.writes.iter().enumerate() {
@@ -36,6 +37,7 @@ pub(super) fn batch(
         audit.entity.push(format!("{}/{}/_history/{version}", write.resource_type, write.id));
         written.push(result);
     }
+    apply.claim_all()?;
     let entry = serde_json::to_string(&audit).map_err(|e| StoreError::Failed(e.to_string()))?;
     connection
         .prepare_cached("INSERT INTO audit (recorded, entry) VALUES (?1, ?2)")?
@@ -48,6 +50,9 @@ struct Apply<'a> {
     terms: &'a Vocabulary,
     new_systems: &'a HashMap<String, i64>,
     keys: HashMap<Target, i64>,
+    /// What each write claims and gives up: done when all are stored, so that an identifier can
+    /// pass from one resource to another within a batch.
+    claims: Vec<(usize, Owner, Effects)>,
 }
 
 impl Apply<'_> {
@@ -73,10 +78,7 @@ impl Apply<'_> {
         let owner = Owner { key, resource_type, clinical_ms };
         self.store(owner, &version, current.is_some())?;
         self.rows(owner, &effects)?;
-        if let Some(holder) = self.unique(owner, &effects)? {
-            return Err(refused(Conflict::DuplicateIdentifier { holder }));
-        }
-        super::registration::note(self.connection, key, &effects)?;
+        self.claims.push((entry, owner, effects));
         Ok(Written { version: Some(version), created })
     }
 
@@ -169,18 +171,34 @@ impl Apply<'_> {
         Ok(())
     }
 
-    /// Claims and gives up unique identifiers; the id of a holder if one is taken.
-    fn unique(&self, owner: Owner, effects: &Effects) -> Result<Option<String>, StoreError> {
-        for gone in &effects.unique_gone {
-            let sql = "DELETE FROM unique_identifier \
-                       WHERE type = ?1 AND system = ?2 AND value = ?3 AND key = ?4";
-            self.connection.prepare_cached(sql)?.execute(params![
-                owner.resource_type,
-                gone.system,
-                gone.value,
-                owner.key
-            ])?;
+    fn claim_all(&self) -> Result<(), StoreError> {
+        for (_, owner, effects) in &self.claims {
+            self.give_up(*owner, effects)?;
         }
+        for (entry, owner, effects) in &self.claims {
+            if let Some(holder) = self.claim(*owner, effects)? {
+                let (entry, conflict) = (*entry, Conflict::DuplicateIdentifier { holder });
+                return Err(StoreError::Conflict { entry, conflict });
+            }
+        }
+        for (_, owner, effects) in &self.claims {
+            super::registration::note(self.connection, owner.key, effects)?;
+        }
+        Ok(())
+    }
+
+    fn give_up(&self, owner: Owner, effects: &Effects) -> Result<(), StoreError> {
+        let sql = "DELETE FROM unique_identifier \
+                   WHERE type = ?1 AND system = ?2 AND value = ?3 AND key = ?4";
+        for gone in &effects.unique_gone {
+            let values = params![owner.resource_type, gone.system, gone.value, owner.key];
+            self.connection.prepare_cached(sql)?.execute(values)?;
+        }
+        Ok(())
+    }
+
+    /// Claims unique identifiers; the id of a holder if one is taken.
+    fn claim(&self, owner: Owner, effects: &Effects) -> Result<Option<String>, StoreError> {
         for new in &effects.unique_new {
             let identity = params![owner.resource_type, new.system, new.value];
             let sql = "SELECT d.id FROM unique_identifier u JOIN directory d ON d.key = u.key \
@@ -191,12 +209,8 @@ impl Apply<'_> {
             }
             let sql = "INSERT INTO unique_identifier (type, system, value, key) \
                        VALUES (?1, ?2, ?3, ?4)";
-            self.connection.prepare_cached(sql)?.execute(params![
-                owner.resource_type,
-                new.system,
-                new.value,
-                owner.key
-            ])?;
+            let values = params![owner.resource_type, new.system, new.value, owner.key];
+            self.connection.prepare_cached(sql)?.execute(values)?;
         }
         Ok(None)
     }

@@ -51,15 +51,16 @@ pub struct Sqlite {
 
 impl Sqlite {
     /// Opens `path`, creating the file in an existing folder, and migrates it.
-    pub fn open(path: &Path, clock: Clock) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, base: &str, clock: Clock) -> Result<Self, StoreError> {
         if rusqlite::version_number() < SQLITE_VERSION_MIN {
             return Err(StoreError::Unavailable("SQLite 3.51.3 or later is needed".into()));
         }
         let lock = lock(path)?;
         let connection = connect(path, OpenFlags::default(), WRITER_CACHE_KIB)?;
-        let terms = migrate(&connection)?;
-        // The lock says that nobody is sending any more: what was leased or waiting is due now.
-        connection.execute("UPDATE registration SET due = 0 WHERE state = 0", [])?;
+        let terms = migrate(&connection, path, base)?;
+        // The lock says that nobody is sending any more: what was leased, waiting or parked is due.
+        connection
+            .execute("UPDATE registration SET due = 0, state = 0 WHERE state IN (0, 2)", [])?;
         std::fs::write(beside(path, "-head"), HEAD_TEXT).map_err(unavailable)?;
         let secret =
             connection.query_row("SELECT value FROM setting WHERE name = 'secret'", [], |row| {
@@ -73,6 +74,11 @@ impl Sqlite {
 
     pub(super) fn terms(&self) -> &Vocabulary {
         &self.terms
+    }
+
+    /// All systems are known: this process alone enters them.
+    pub(super) async fn system(&self, system: &str) -> Result<Option<i64>, StoreError> {
+        Ok(self.terms.system(system))
     }
 
     pub(super) async fn write(&self, batch: Batch) -> Result<Vec<Written>, StoreError> {
@@ -217,12 +223,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         return Err(StoreError::Unavailable(format!("{} is a folder", path.display())));
     }
     if !path.exists() && beside(path, "-head").exists() {
-        return Err(StoreError::Unavailable(format!(
-            "{} is missing but was there before: restore it from a backup, or remove {} to start \
-             an empty record",
-            path.display(),
-            beside(path, "-head").display()
-        )));
+        return Err(emptied(path));
     }
     let file = File::create(beside(path, "-lock")).map_err(|error| {
         StoreError::Unavailable(format!("{} cannot be written: {error}", path.display()))
@@ -231,6 +232,16 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         StoreError::Unavailable(format!("{} is in use by another process", path.display()))
     })?;
     Ok(file)
+}
+
+/// Why an empty record is not begun where there was one.
+fn emptied(path: &Path) -> StoreError {
+    StoreError::Unavailable(format!(
+        "{} is missing or empty but held a record before: restore it from a backup, or remove {} to \
+         start an empty record",
+        path.display(),
+        beside(path, "-head").display()
+    ))
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -249,7 +260,7 @@ fn connect(path: &Path, flags: OpenFlags, cache_kib: i64) -> Result<Connection, 
 }
 
 /// Brings an empty or older database to [`SCHEMA_VERSION`] and reads its terms.
-fn migrate(connection: &Connection) -> Result<Vocabulary, StoreError> {
+fn migrate(connection: &Connection, path: &Path, base: &str) -> Result<Vocabulary, StoreError> {
     connection.pragma_update(None, "page_size", 8_192)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     // FULL: a commit is on the disk before it is acknowledged.
@@ -258,6 +269,7 @@ fn migrate(connection: &Connection) -> Result<Vocabulary, StoreError> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     match found {
+        0 if beside(path, "-head").exists() => return Err(emptied(path)),
         0 => {
             connection.execute_batch(SCHEMA)?;
             connection.execute(
@@ -280,7 +292,7 @@ fn migrate(connection: &Connection) -> Result<Vocabulary, StoreError> {
     connection.execute_batch("COMMIT")?;
     let mut select = connection.prepare("SELECT text, id FROM term")?;
     let terms = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(Vocabulary::new(terms.collect::<Result<HashMap<_, _>, _>>()?))
+    Ok(Vocabulary::new(terms.collect::<Result<HashMap<_, _>, _>>()?, base))
 }
 
 /// Reads version, updated, method, body.
@@ -314,10 +326,11 @@ impl From<rusqlite::Error> for StoreError {
         };
         match error.sqlite_error_code() {
             Some(DiskFull) => Self::Full,
-            Some(
-                CannotOpen | DatabaseBusy | DatabaseLocked | ReadOnly | SystemIoFailure
-                | DatabaseCorrupt | NotADatabase,
-            ) => Self::Unavailable(error.to_string()),
+            // Another program holds the file for now; it will let go.
+            Some(DatabaseBusy | DatabaseLocked) => Self::Overloaded,
+            Some(CannotOpen | ReadOnly | SystemIoFailure | DatabaseCorrupt | NotADatabase) => {
+                Self::Unavailable(error.to_string())
+            }
             _ => Self::Failed(error.to_string()),
         }
     }

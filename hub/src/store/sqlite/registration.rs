@@ -14,14 +14,15 @@ pub(super) fn note(
 ) -> Result<(), StoreError> {
     for number in effects.withdrawn() {
         let sql = "UPDATE registration SET wanted = 0, generation = generation + 1, state = 0, \
-                   due = 0 WHERE number = ?1 AND holder = ?2";
+                   due = CASE WHEN state = 0 THEN due ELSE 0 END WHERE number = ?1 AND holder = ?2";
         connection.prepare_cached(sql)?.execute(params![number, holder])?;
     }
     for number in effects.registered() {
         let sql = "INSERT INTO registration \
                    (number, holder, wanted, generation, state, attempts, due) \
                    VALUES (?1, ?2, 1, 1, 0, 0, 0) ON CONFLICT (number) DO UPDATE SET \
-                   holder = ?2, wanted = 1, generation = generation + 1, state = 0, due = 0";
+                   holder = ?2, wanted = 1, generation = generation + 1, state = 0, \
+                   due = CASE WHEN state = 0 THEN due ELSE 0 END";
         connection.prepare_cached(sql)?.execute(params![number, holder])?;
     }
     Ok(())
@@ -56,17 +57,20 @@ pub(super) fn settle(connection: &Connection, outcomes: &[Outcome]) -> Result<()
     for Outcome { number, generation, result } in outcomes {
         match result {
             Settled::Registered { pointer } => {
-                // The pointer is known even if the wish has changed since.
+                // The pointer is known even if the wish has changed since; then that is due now.
                 let sql = "UPDATE registration SET pointer = ?3, problem = NULL, \
-                           state = CASE WHEN generation = ?2 THEN 1 ELSE state END \
+                           state = CASE WHEN generation = ?2 THEN 1 ELSE state END, \
+                           due = CASE WHEN generation = ?2 THEN due ELSE 0 END \
                            WHERE number = ?1";
                 connection.prepare_cached(sql)?.execute(params![number, generation, pointer])?;
             }
             Settled::Withdrawn => {
-                let sql = "DELETE FROM registration WHERE number = ?1 AND generation = ?2";
+                // The row stays, so that generations never begin again.
+                let sql = "UPDATE registration SET pointer = NULL, problem = NULL, \
+                           state = CASE WHEN generation = ?2 THEN 1 ELSE state END, \
+                           due = CASE WHEN generation = ?2 THEN due ELSE 0 END \
+                           WHERE number = ?1";
                 connection.prepare_cached(sql)?.execute(params![number, generation])?;
-                let sql = "UPDATE registration SET pointer = NULL WHERE number = ?1";
-                connection.prepare_cached(sql)?.execute([number])?;
             }
             Settled::Retry { due, problem } => {
                 let sql = "UPDATE registration SET due = ?3, problem = ?4 \

@@ -14,7 +14,7 @@ use super::{apply, registration};
 use crate::registration::outbox::{Outcome, Task};
 use crate::store::StoreError;
 use crate::store::vocabulary::Vocabulary;
-use crate::store::write::{Action, Batch, Written};
+use crate::store::write::{Batch, Written};
 
 /// Batches that may wait; beyond that the caller is told to come back.
 const QUEUE_MAX: usize = 1_024;
@@ -32,31 +32,9 @@ enum Job {
     Close(oneshot::Sender<()>),
 }
 
-/// A job that was done and waits for the commit before its caller hears of it.
-enum Done {
-    Written(Reply<Vec<Written>>, Vec<Written>),
-    Due(Reply<Vec<Task>>, Vec<Task>),
-    Settled(Reply<()>),
-}
-
-impl Done {
-    fn acknowledge(self) {
-        // A caller that went away misses its answer; what it wrote stays written.
-        match self {
-            Self::Written(reply, written) => drop(reply.send(Ok(written))),
-            Self::Due(reply, tasks) => drop(reply.send(Ok(tasks))),
-            Self::Settled(reply) => drop(reply.send(Ok(()))),
-        }
-    }
-
-    fn refuse(self, error: &StoreError) {
-        match self {
-            Self::Written(reply, _) => drop(reply.send(Err(error.clone()))),
-            Self::Due(reply, _) => drop(reply.send(Err(error.clone()))),
-            Self::Settled(reply) => drop(reply.send(Err(error.clone()))),
-        }
-    }
-}
+/// Tells a job's caller how it ended: what the job did if the group was committed, else why the group
+/// was not.
+type Done = Box<dyn FnOnce(Result<(), &StoreError>)>;
 
 /// The queue into the writer thread.
 #[derive(Debug)]
@@ -188,12 +166,14 @@ impl Thread {
         match committed {
             Ok(()) => {
                 self.terms.learn(new_systems.into_iter().collect());
-                done.into_iter().for_each(Done::acknowledge);
+                for tell in done {
+                    tell(Ok(()));
+                }
             }
             Err(error) => {
                 self.roll_back(&error);
-                for done in done {
-                    done.refuse(&error);
+                for tell in done {
+                    tell(Err(&error));
                 }
                 refuse_all(jobs, &error);
             }
@@ -221,8 +201,7 @@ impl Thread {
         Ok(numbers)
     }
 
-    /// Runs one job in a SAVEPOINT, so that its failure is its own: it is refused at once, and the
-    /// group goes on. An error is one that ended the whole transaction.
+    /// Runs one job. An error is one that ends the whole group.
     fn run_job(
         &mut self,
         job: Job,
@@ -232,38 +211,41 @@ impl Thread {
         let now = self.clock.now_micros();
         match job {
             Job::Write(batch, reply) => {
-                let run = |c: &Connection| apply::batch(c, &self.terms, new_systems, &batch, now);
-                match in_savepoint(&self.connection, run) {
-                    Ok(written) => done.push(Done::Written(reply, written)),
-                    Err(error) => return self.refuse(reply, error),
-                }
+                let terms = self.terms.clone();
+                let run = |c: &Connection| apply::batch(c, &terms, new_systems, &batch, now);
+                self.attempt(reply, done, run)
             }
             Job::Due(limit, until, reply) => {
-                let run = |c: &Connection| registration::due(c, limit, now, until);
-                match in_savepoint(&self.connection, run) {
-                    Ok(tasks) => done.push(Done::Due(reply, tasks)),
-                    Err(error) => return self.refuse(reply, error),
-                }
+                self.attempt(reply, done, |c| registration::due(c, limit, now, until))
             }
             Job::Settle(outcomes, reply) => {
-                let run = |c: &Connection| registration::settle(c, &outcomes);
-                match in_savepoint(&self.connection, run) {
-                    Ok(()) => done.push(Done::Settled(reply)),
-                    Err(error) => return self.refuse(reply, error),
-                }
+                self.attempt(reply, done, |c| registration::settle(c, &outcomes))
             }
-            Job::Close(_) => {}
+            Job::Close(_) => Ok(()),
         }
-        Ok(())
     }
 
-    /// Refuses one job. Where SQLite has rolled back everything (no space, a failing disk), the
-    /// error is the whole group's.
-    fn refuse<T>(&mut self, reply: Reply<T>, error: StoreError) -> Result<(), StoreError> {
-        self.note(&error);
-        let group_is_lost = self.connection.is_autocommit();
-        drop(reply.send(Err(error.clone())));
-        if group_is_lost { Err(error) } else { Ok(()) }
+    /// Runs a job in a SAVEPOINT, so that its refusal is its own: the group goes on, and the caller
+    /// hears of it when the group is committed, for it may rest on what others did in it.
+    fn attempt<T: 'static>(
+        &mut self,
+        reply: Reply<T>,
+        done: &mut Vec<Done>,
+        run: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<(), StoreError> {
+        match in_savepoint(&self.connection, run) {
+            Ok(result) => {
+                done.push(Box::new(move |committed| {
+                    // A caller that went away misses its answer; what it wrote stays written.
+                    let _ = reply.send(committed.map_err(Clone::clone).and(result));
+                }));
+                Ok(())
+            }
+            Err(error) => {
+                let _ = reply.send(Err(error.clone()));
+                Err(error)
+            }
+        }
     }
 
     /// Remembers an error after which nothing more may be written.
@@ -289,9 +271,7 @@ impl Job {
     }
 
     fn writes(&self) -> usize {
-        self.batch().map_or(1, |batch| {
-            batch.writes.iter().filter(|w| !matches!(w.action, Action::Delete)).count()
-        })
+        self.batch().map_or(1, |batch| batch.writes.len())
     }
 
     fn refuse(self, error: &StoreError) {
@@ -310,18 +290,20 @@ fn refuse_all(jobs: impl IntoIterator<Item = Job>, error: &StoreError) {
     }
 }
 
+/// Runs a job in a SAVEPOINT. The outer error is one after which the group must not be committed: the
+/// savepoint itself failed, SQLite has rolled back everything, or the disk cannot be trusted.
 fn in_savepoint<T>(
     connection: &Connection,
     run: impl FnOnce(&Connection) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
+) -> Result<Result<T, StoreError>, StoreError> {
     connection.prepare_cached("SAVEPOINT job")?.execute([])?;
     let result = run(connection);
-    if result.is_err() && connection.is_autocommit() {
-        return result;
-    }
-    if result.is_err() {
+    if let Err(error) = &result {
+        if connection.is_autocommit() || matches!(error, StoreError::Unavailable(_)) {
+            return Err(error.clone());
+        }
         connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
     }
     connection.prepare_cached("RELEASE job")?.execute([])?;
-    result
+    Ok(result)
 }
