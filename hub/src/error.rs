@@ -73,7 +73,8 @@ impl From<HubError> for Refusal {
 fn store(error: StoreError) -> Refusal {
     match error {
         StoreError::Conflict { entry, conflict } => conflicting(entry, conflict),
-        StoreError::Overloaded => Refusal::error(
+        // Whoever rests a write on a search decides again; only one that never came to rest gets here.
+        StoreError::Moved | StoreError::Overloaded => Refusal::error(
             StatusCode::SERVICE_UNAVAILABLE,
             IssueCode::Throttled,
             "More writes are waiting than can be accepted. Nothing was stored; try again shortly.",

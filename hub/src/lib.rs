@@ -48,7 +48,7 @@ use error::HubError;
 use interaction::preconditions::wants_representation;
 use registration::locator::Locator;
 use search::cursor::Seal;
-use store::write::{Action, AuditEntry, Batch, Write, Written};
+use store::write::{Action, AuditEntry, Batch, Expected, Write, Written};
 use store::{Store, StoreError, sqlite_path};
 
 /// An open hub.
@@ -141,12 +141,13 @@ impl Hub {
         Ok(if_match)
     }
 
-    /// Writes a batch in the caller's name.
+    /// Writes a batch in the caller's name, resting on what is `expected`.
     async fn write(
         &self,
         caller: &Caller,
         interaction: &'static str,
         writes: Vec<Write>,
+        expected: Vec<Expected>,
     ) -> Result<Vec<Written>, HubError> {
         let audit = AuditEntry {
             request: caller.correlation.request_id().to_owned(),
@@ -154,7 +155,7 @@ impl Hub {
             interaction,
             entity: Vec::with_capacity(writes.len()),
         };
-        let written = self.store.write(Batch { writes, audit }).await?;
+        let written = self.store.write(Batch { writes, expected, audit }).await?;
         self.wake.notify_one();
         Ok(written)
     }
@@ -170,7 +171,7 @@ impl Hub {
     ) -> Result<Answer, HubError> {
         let deletes = matches!(write.action, Action::Delete);
         let own = format!("{}/{}/{}", self.base(), write.resource_type, write.id);
-        let written = self.write(caller, interaction, vec![write]).await?;
+        let written = self.write(caller, interaction, vec![write], Vec::new()).await?;
         let Some(Written { version: Some(version), created }) = written.into_iter().next() else {
             return Ok(Answer::empty(StatusCode::NO_CONTENT).noting(InStore));
         };

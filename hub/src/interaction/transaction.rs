@@ -50,7 +50,7 @@ pub async fn transaction(
     let places: Vec<usize> = entries.iter().map(|entry| entry.place).collect();
     let writes: Vec<Write> = entries.into_iter().map(|entry| entry.write).collect();
     let names = names(&writes);
-    let written = hub.write(&caller, "transaction", writes).await;
+    let written = hub.write(&caller, "transaction", writes, Vec::new()).await;
     let written = written.map_err(|error| locate(error, &places))?;
     Ok(Answer::resource(StatusCode::OK, response(&places, &names, &written)).noting(InStore))
 }

@@ -9,6 +9,7 @@
 //! | [`plan`] | what to ask the store, as SQL |
 //! | [`cursor`] | the next link's secret |
 //! | [`page`] | one page as a Bundle |
+//! | [`select`] | what the criteria of a conditional interaction select |
 
 pub mod condition;
 pub mod cursor;
@@ -17,3 +18,4 @@ pub mod page;
 pub mod parameters;
 pub mod plan;
 pub mod resolve;
+pub mod select;

@@ -47,6 +47,9 @@ pub enum StoreError {
         /// Why.
         conflict: Conflict,
     },
+    /// What a write rested on has changed since it was prepared; nothing was stored.
+    #[error("what the write rests on has changed")]
+    Moved,
     /// More writes wait than may.
     #[error("the write queue is full")]
     Overloaded,

@@ -5,14 +5,35 @@ use fhir::definitions::ResourceType;
 
 use super::draft::Draft;
 use super::index::Index;
+use super::query::Query;
 
 /// Everything one HTTP interaction writes: all of it or nothing.
 #[derive(Debug)]
 pub struct Batch {
     /// The writes, in the order in which they take effect.
     pub writes: Vec<Write>,
+    /// What the writes rest on: looked at again in their own transaction.
+    pub expected: Vec<Expected>,
     /// The audit entry, as JSON; the versions written are added to it.
     pub audit: AuditEntry,
+}
+
+/// What a search found before a write was prepared. If it finds anything else when the write's turn
+/// has come, nothing is written and the caller decides again: so no condition is ever raced.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    /// The search; its first column is the key.
+    pub query: Query,
+    /// The keys it found.
+    pub keys: Vec<i64>,
+}
+
+impl Expected {
+    /// Whether the search finds the same again.
+    pub fn holds(&self, mut keys: Vec<i64>) -> bool {
+        keys.dedup();
+        keys == self.keys
+    }
 }
 
 /// Who wrote, in which request. <https://hl7.org/fhir/R4/auditevent.html>

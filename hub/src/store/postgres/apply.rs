@@ -58,6 +58,7 @@ pub(super) async fn batch(
 ) -> Result<Vec<Written>, Failure> {
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin().await?;
+    expect(&mut transaction, batch).await?;
     let mut keys = HashMap::new();
     let own = batch.writes.iter().map(own_target).collect();
     enter_keys(&mut transaction, terms, own, &mut keys).await?;
@@ -75,6 +76,22 @@ pub(super) async fn batch(
     audit(&mut transaction, batch, &written, now).await?;
     transaction.commit().await?;
     Ok(written)
+}
+
+/// Looks again at what the batch rests on. Serialisable: of two writes that rest on the same, or each
+/// on what the other changes, one is run again.
+async fn expect(connection: &mut PgConnection, batch: &Batch) -> Result<(), Failure> {
+    if batch.expected.is_empty() {
+        return Ok(());
+    }
+    sqlx::query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE").execute(&mut *connection).await?;
+    for expected in &batch.expected {
+        let rows = super::statement(&expected.query).fetch_all(&mut *connection).await?;
+        if !expected.holds(rows.iter().map(|row| row.get(0)).collect()) {
+            return Err(StoreError::Moved.into());
+        }
+    }
+    Ok(())
 }
 
 fn own_target(write: &Write) -> Target {

@@ -27,6 +27,11 @@ pub(super) fn batch(
     batch: &Batch,
     now: i64,
 ) -> Result<Vec<Written>, StoreError> {
+    for expected in &batch.expected {
+        if !expected.holds(super::keys(connection, &expected.query)?) {
+            return Err(StoreError::Moved);
+        }
+    }
     let (keys, claims) = (HashMap::new(), Vec::new());
     let mut apply = Apply { connection, terms, new_systems, keys, claims };
     let mut written = Vec::with_capacity(batch.writes.len());

@@ -166,12 +166,7 @@ impl Sqlite {
     }
 
     pub(super) async fn numbers(&self, query: &Query) -> Result<Vec<i64>, StoreError> {
-        self.with_reader(|c| {
-            let mut statement = c.prepare_cached(query.sql())?;
-            let rows =
-                statement.query_map(params_from_iter(query.arguments()), |row| row.get(0))?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
+        self.with_reader(|c| Ok(keys(c, query)?))
     }
 
     pub(super) async fn due_registrations(
@@ -293,6 +288,13 @@ fn migrate(connection: &Connection, path: &Path, base: &str) -> Result<Vocabular
     let mut select = connection.prepare("SELECT text, id FROM term")?;
     let terms = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(Vocabulary::new(terms.collect::<Result<HashMap<_, _>, _>>()?, base))
+}
+
+/// The first column of what a query finds.
+fn keys(connection: &Connection, query: &Query) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached(query.sql())?;
+    let rows = statement.query_map(params_from_iter(query.arguments()), |row| row.get(0))?;
+    rows.collect()
 }
 
 /// Reads version, updated, method, body.
