@@ -5,6 +5,7 @@
 //! | [`identifier`] | NHS, CHI and H&C numbers and ODS codes: each parses by its own digit rules or not at all |
 //! | [`instant`] | FHIR dates of any precision as half-open intervals of microseconds |
 //! | [`mod@reference`] | what a `Reference.reference` points at |
+//! | [`number`] | decimals as the intervals that their written precision names |
 //! | [`outcome`] | OperationOutcome and its issues |
 //! | [`bundle`] | searchset Bundles, written by splicing and read by borrowing |
 //! | [`json`] | text-level helpers that keep every byte that matters |
@@ -20,6 +21,7 @@ pub mod definitions;
 pub mod identifier;
 pub mod instant;
 pub mod json;
+pub mod number;
 pub mod outcome;
 pub mod path;
 pub mod reference;
