@@ -6,6 +6,7 @@
 //! | [`instant`] | FHIR dates of any precision as half-open intervals of microseconds |
 //! | [`mod@reference`] | what a `Reference.reference` points at |
 //! | [`number`] | decimals as the intervals that their written precision names |
+//! | [`fold`] | text without case, marks and uneven spaces |
 //! | [`outcome`] | OperationOutcome and its issues |
 //! | [`bundle`] | searchset Bundles, written by splicing and read by borrowing |
 //! | [`json`] | text-level helpers that keep every byte that matters |
@@ -18,6 +19,7 @@
 
 pub mod bundle;
 pub mod definitions;
+pub mod fold;
 pub mod identifier;
 pub mod instant;
 pub mod json;
