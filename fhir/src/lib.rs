@@ -6,6 +6,7 @@
 //! | [`instant`] | FHIR dates of any precision as half-open intervals of microseconds |
 //! | [`mod@reference`] | what a `Reference.reference` points at |
 //! | [`number`] | decimals as the intervals that their written precision names |
+//! | [`ucum`] | units of measure, compared across prefixes and products |
 //! | [`fold`] | text without case, marks and uneven spaces |
 //! | [`outcome`] | OperationOutcome and its issues |
 //! | [`bundle`] | searchset Bundles, written by splicing and read by borrowing |
@@ -28,6 +29,7 @@ pub mod outcome;
 pub mod path;
 pub mod reference;
 pub mod tree;
+pub mod ucum;
 pub mod validate;
 
 /// Base of the code systems that are ours alone (`region-status`, `completeness`, `custodian`).

@@ -72,7 +72,7 @@ impl ResourceType {
 }
 
 /// The lines of a table that are not comments.
-fn lines(table: &'static str) -> impl Iterator<Item = &'static str> {
+pub(crate) fn lines(table: &'static str) -> impl Iterator<Item = &'static str> {
     table.lines().filter(|line| !line.starts_with('#'))
 }
 
