@@ -7,7 +7,7 @@ const LARGEST: u128 = u128::MAX / 16;
 /// The largest power of ten, either way: far beyond any double.
 const LARGEST_EXPONENT: i32 = 2000;
 /// How many digits of an endless quotient are kept. No point halfway between two doubles has more than 767.
-const KEPT: usize = 800;
+const KEPT: i32 = 800;
 
 /// A positive rational number. The fraction is in lowest terms and holds no tens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +125,7 @@ fn divide(digits: &[u8], by: u128) -> (String, i32) {
         even = step(*digit);
     }
     let mut places = 0;
-    while !even && (places as usize) < KEPT {
+    while !even && places < KEPT {
         even = step(b'0');
         places += 1;
     }
