@@ -1,7 +1,8 @@
 //! Writes the tables of `fhir/src/definitions` from HL7's published R4 definitions.
 //!
 //! `cargo run -p fhir --example derive -- FOLDER`, where FOLDER holds `profiles-resources.json.gz`,
-//! `profiles-types.json.gz`, `search-parameters.json.gz` and `valuesets.json.gz` of FHIR 4.0.1.
+//! `profiles-types.json.gz`, `search-parameters.json.gz`, `valuesets.json.gz`,
+//! `v2-tables.json.gz` and `v3-codesystems.json.gz` of FHIR 4.0.1.
 //! The tables are committed: this runs again only when a definition or a table's form changes.
 //!
 //! | room | writes |
@@ -9,10 +10,12 @@
 //! | [`elements`] | `resource-types.tsv`, `elements.tsv`: every member of every resource, type and backbone |
 //! | [`search`] | `search-parameters.tsv`: expressions compiled to JSON member paths by [`compile`] |
 //! | [`compartments`] | `compartments.tsv`: which parameters put a resource into a compartment |
+//! | [`hierarchy`] | `code-hierarchies.tsv`: which codes are below which |
 
 mod compartments;
 mod compile;
 mod elements;
+mod hierarchy;
 mod search;
 
 use std::fs::File;
@@ -29,13 +32,17 @@ fn main() -> Result<(), Failure> {
     let resources = resources(&folder, "profiles-resources")?;
     let types = resources_and_types(&folder, &resources)?;
     let schema = elements::Schema::read(&types);
-    let systems = search::systems(&self::resources(&folder, "valuesets")?);
+    let mut terminology = self::resources(&folder, "valuesets")?;
+    let systems = search::systems(&terminology);
+    terminology.extend(self::resources(&folder, "v2-tables")?);
+    terminology.extend(self::resources(&folder, "v3-codesystems")?);
     let parameters = self::resources(&folder, "search-parameters")?;
 
     write("resource-types.tsv", &schema.resource_types())?;
     write("elements.tsv", &schema.table())?;
     write("search-parameters.tsv", &search::table(&schema, &systems, &parameters))?;
-    write("compartments.tsv", &compartments::table(&resources))
+    write("compartments.tsv", &compartments::table(&resources))?;
+    write("code-hierarchies.tsv", &hierarchy::table(&terminology))
 }
 
 fn resources_and_types(folder: &Path, resources: &[Value]) -> Result<Vec<Value>, Failure> {

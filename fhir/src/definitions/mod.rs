@@ -6,12 +6,14 @@
 //! | [`elements`] | [`Type`] and [`Element`]: every JSON member of every type |
 //! | [`search`] | [`SearchParameter`]: where in the JSON its values are |
 //! | [`compartments`] | [`Compartment`]: which parameters lead into it |
+//! | [`hierarchy`] | which codes of HL7's own code systems are below which |
 //!
 //! The tables beside this file are written by `cargo run -p fhir --example derive -- FOLDER`
 //! from HL7's own definitions; nothing here is written by hand.
 
 pub mod compartments;
 pub mod elements;
+pub mod hierarchy;
 pub mod resource_type;
 pub mod search;
 
@@ -27,12 +29,14 @@ struct Definitions {
     elements: elements::Elements,
     parameters: search::Parameters,
     compartments: compartments::Compartments,
+    hierarchies: hierarchy::Hierarchies,
 }
 
 static DEFINITIONS: LazyLock<Definitions> = LazyLock::new(|| Definitions {
     elements: elements::Elements::read(include_str!("elements.tsv")),
     parameters: search::Parameters::read(include_str!("search-parameters.tsv")),
     compartments: compartments::Compartments::read(include_str!("compartments.tsv")),
+    hierarchies: hierarchy::Hierarchies::read(include_str!("code-hierarchies.tsv")),
 });
 
 /// Reads the tables now rather than at first use, so that no request waits for it.
