@@ -10,9 +10,9 @@ use crate::{items, last_part, text};
 const HEADER: &str = "\
 # FHIR R4 4.0.1: every resource, complex type and backbone element. Written by examples/derive.
 # Type line:   name, kind (resource, complex, backbone, abstract), the type it inherits members from.
-# Member line: tab, JSON name, type, cardinality (? 0..1, 1 1..1, * 0..*, + 1..*) and s if in the summary,
-#              then, where they apply: the choice element it is one form of; target types of a Reference
-#              or, after =, the value set of a required binding.
+# Member line: tab, JSON name, type, cardinality (? 0..1, 1 1..1, * 0..*, + 1..*), s if in the summary, m if
+#              a modifier, then, where they apply: the choice element it is one form of; target types of a
+#              Reference or, after =, the value set of a required binding.
 ";
 
 /// One JSON member of a type.
@@ -26,6 +26,7 @@ pub(crate) struct Member {
     required: bool,
     many: bool,
     summary: bool,
+    modifier: bool,
     targets: String,
 }
 
@@ -121,13 +122,15 @@ impl Member {
             (true, true) => "+",
         };
         let summary = if self.summary { "s" } else { "" };
+        let modifier = if self.modifier { "m" } else { "" };
         let choice = if self.element == self.json { "" } else { &self.element };
         let detail = if self.value_set.is_empty() {
             self.targets.clone()
         } else {
             format!("={}", last_part(&self.value_set))
         };
-        format!("\t{}\t{}\t{cardinality}{summary}\t{choice}\t{detail}", self.json, self.data_type)
+        let flags = format!("{cardinality}{summary}{modifier}");
+        format!("\t{}\t{}\t{flags}\t{choice}\t{detail}", self.json, self.data_type)
             .trim_end()
             .to_owned()
     }
@@ -208,6 +211,7 @@ fn member(element: &Value, json: &str, name: &str, data_type: &str) -> Member {
         required: element["min"].as_u64() > Some(0),
         many: text(element, "max") == "*",
         summary: element["isSummary"] == true,
+        modifier: element["isModifier"] == true,
         targets: String::new(),
     }
 }

@@ -102,6 +102,8 @@ pub struct Element {
     pub many: bool,
     /// Whether it is part of a `_summary`.
     pub summary: bool,
+    /// Whether it may change what the rest means, so that no part of the whole is given without it.
+    pub modifier: bool,
     /// The types that a Reference may refer to; any if empty.
     pub targets: TypeSet,
     /// The name of the value set of a required binding, below `http://hl7.org/fhir/ValueSet/`.
@@ -171,6 +173,7 @@ impl Type {
             data_type,
             many: row.many,
             summary: row.summary,
+            modifier: row.modifier,
             targets: row.targets,
             value_set: row.value_set,
             slot: slot as u8,
@@ -213,6 +216,7 @@ struct Row {
     required: bool,
     many: bool,
     summary: bool,
+    modifier: bool,
     targets: TypeSet,
     value_set: Option<&'static str>,
 }
@@ -234,7 +238,8 @@ impl Row {
             data_type,
             required: cardinality.starts_with(['1', '+']),
             many: cardinality.starts_with(['*', '+']),
-            summary: cardinality.ends_with('s'),
+            summary: cardinality.contains('s'),
+            modifier: cardinality.contains('m'),
             targets,
             value_set,
         }
