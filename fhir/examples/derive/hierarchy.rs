@@ -27,7 +27,9 @@ fn outline(system: &Value) -> String {
     let mut outline = format!("{}\n", text(system, "url"));
     let concepts = items(system, "concept");
     if concepts.iter().any(has_children) {
-        concepts.iter().for_each(|concept| write(concept, 1, &mut outline));
+        for concept in concepts {
+            write(concept, 1, &mut outline);
+        }
     }
     outline
 }
@@ -45,7 +47,9 @@ fn write(concept: &Value, level: usize, outline: &mut String) {
     }
     outline.push_str(&line);
     outline.push('\n');
-    items(concept, "concept").iter().for_each(|child| write(child, level + 1, outline));
+    for child in items(concept, "concept") {
+        write(child, level + 1, outline);
+    }
 }
 
 /// <https://hl7.org/fhir/R4/codesystem-concept-properties.html>: the only such property that R4 uses.

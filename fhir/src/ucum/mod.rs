@@ -2,9 +2,9 @@
 //!
 //! | room | what lives there |
 //! |---|---|
-//! | [`parse`] | the grammar of the codes |
-//! | [`units`] | `units.tsv`: what each unit is worth in base units |
-//! | [`factor`] | exact ratios between units |
+//! | `parse` | the grammar of the codes |
+//! | `units` | `units.tsv`: what each unit is worth in base units |
+//! | `factor` | exact ratios between units |
 //!
 //! A unit is a factor times powers of UCUM's base units (`m`, `s`, `g`, `rad`, `K`, `C`, `cd`); arbitrary units
 //! such as `[iU]` are base units of their own. Units of equal base units are commensurable, and by UCUM that is

@@ -1,5 +1,4 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::float_cmp, reason = "a conversion is one double and no other")]
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
