@@ -80,6 +80,11 @@ fn store(error: StoreError) -> Refusal {
             "More writes are waiting than can be accepted. Nothing was stored; try again shortly.",
         )
         .retry_after_s(1),
+        StoreError::TooSlow => Refusal::error(
+            StatusCode::BAD_REQUEST,
+            IssueCode::TooCostly,
+            "The search took too long and was stopped: narrow it, by patient, code or date.",
+        ),
         StoreError::Full => {
             tracing::error!("the store has no space left");
             let text = "The record has no space left. Nothing was stored; reading still works.";

@@ -20,14 +20,17 @@ use crate::interaction::{
 pub fn router(hub: Arc<Hub>) -> Router {
     let gatekeeper = Gatekeeper::new(hub.config.security.mode, &hub.config.region);
     let base = Router::new()
-        .route("/FHIR/R4", only("POST", post(transaction::transaction)))
-        .route("/FHIR/R4/", only("POST", post(transaction::transaction)))
+        .route("/FHIR/R4", only("GET, POST", get(search::get).post(transaction::transaction)))
+        .route("/FHIR/R4/", only("GET, POST", get(search::get).post(transaction::transaction)))
+        .route("/FHIR/R4/_search", only("POST", post(search::post)))
         .route("/FHIR/R4/{type}", only("GET, POST", get(search::get).post(create::create)))
         .route("/FHIR/R4/{type}/_search", only("POST", post(search::post)))
         .route(
             "/FHIR/R4/{type}/{id}",
             only("GET, PUT, DELETE", get(read::read).put(update::update).delete(delete::delete)),
         )
+        .route("/FHIR/R4/{type}/{id}/{member}", only("GET", get(search::get)))
+        .route("/FHIR/R4/{type}/{id}/{member}/_search", only("POST", post(search::post)))
         .route("/FHIR/R4/{type}/{id}/_history", only("GET", get(history::history)))
         .route("/FHIR/R4/{type}/{id}/_history/{vid}", only("GET", get(vread::vread)))
         .layer(from_fn(json_only))

@@ -116,10 +116,15 @@ async fn bad_searches_name_the_parameter(kit: Kit) {
         ("Observation?_count=abc", "_count"),
         ("Observation?code=%7C", "code"),
         ("Observation?code:exact=a", "code:exact"),
-        ("Observation?_sort=colour", "_sort"),
         ("Observation?_include=Bogus:x", "_include"),
-        ("Observation?subject.name=x", "subject.name"),
-        ("Patient?name=x", "name"),
+        ("Observation?subject.bogus=x", "subject.bogus"),
+        ("Observation?value-quantity=many", "value-quantity"),
+        ("Observation?code-value-quantity=a", "code-value-quantity"),
+        ("Observation?code:in=http://vs", "code:in"),
+        ("Patient?name:below=x", "name:below"),
+        ("Patient?birthdate:missing=maybe", "birthdate:missing"),
+        ("Patient?_has:Observation:code:status=final", "_has:Observation:code:status"),
+        ("Patient?_summary=much", "_summary"),
     ] {
         let outcome = kit.get(search).await.assert_refused(StatusCode::BAD_REQUEST);
         assert_eq!(outcome["issue"][0]["expression"][0], parameter, "{search}: {outcome}");

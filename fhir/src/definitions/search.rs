@@ -54,10 +54,13 @@ pub struct SearchParameter {
     pub terms: Vec<Term>,
     /// The parts of a composite, in order; empty for other kinds.
     pub components: Vec<Component>,
+    /// The places, among the type's parameters, of those whose values together are exactly its own
+    /// (`combo-code`: `code` and `component-code`); empty if there are no such.
+    pub parts: Vec<usize>,
 }
 
 /// One part of a composite parameter.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Component {
     /// The code of the parameter that it stands for.
     pub code: &'static str,
@@ -68,7 +71,7 @@ pub struct Component {
 }
 
 /// One path of a union.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
     /// How to get there.
     pub steps: Vec<Step>,
@@ -232,6 +235,10 @@ impl Parameters {
         for parameters in &mut of_type {
             parameters.extend(common.iter().cloned());
             parameters.sort_by_key(|p| p.code);
+            let parts: Vec<_> = (0..parameters.len()).map(|at| parts(parameters, at)).collect();
+            for (parameter, parts) in parameters.iter_mut().zip(parts) {
+                parameter.parts = parts;
+            }
         }
         Self(of_type)
     }
@@ -239,6 +246,23 @@ impl Parameters {
     pub(super) fn of(&self, resource_type: ResourceType) -> &[SearchParameter] {
         &self.0[resource_type.index()]
     }
+}
+
+/// The parameters of which the one at `whole` is the union, if each has fewer terms than it.
+fn parts(parameters: &[SearchParameter], whole: usize) -> Vec<usize> {
+    let of = &parameters[whole];
+    let alike = |a: &[Component], b: &[Component]| {
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.kind == b.kind && a.terms == b.terms)
+    };
+    let is_part = |part: &SearchParameter| {
+        part.kind == of.kind
+            && alike(&part.components, &of.components)
+            && part.terms.len() < of.terms.len()
+            && part.terms.iter().all(|term| of.terms.contains(term))
+    };
+    let found: Vec<usize> = (0..parameters.len()).filter(|at| is_part(&parameters[*at])).collect();
+    let covers = |term: &Term| found.iter().any(|at| parameters[*at].terms.contains(term));
+    if of.terms.len() > 1 && of.terms.iter().all(covers) { found } else { Vec::new() }
 }
 
 fn parameter(line: &'static str) -> (&'static str, SearchParameter) {
@@ -257,6 +281,7 @@ fn parameter(line: &'static str) -> (&'static str, SearchParameter) {
         targets,
         terms: Term::union(kind, terms),
         components: columns.map(component).collect(),
+        parts: Vec::new(),
     };
     (base, parameter)
 }

@@ -12,7 +12,7 @@ use service::answer::Answer;
 
 use crate::Hub;
 use crate::config::HubConfig;
-use crate::search::parameters::supported;
+use crate::search::supported;
 
 /// The CapabilityStatement.
 pub async fn capabilities(State(hub): State<Arc<Hub>>) -> Answer {

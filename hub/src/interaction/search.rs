@@ -1,12 +1,14 @@
-//! search-type: `GET [base]/[type]?…` and `POST [base]/[type]/_search`.
+//! search: `GET [base]/[type]?…`, `POST [base]/[type]/_search`, the same in a compartment
+//! (`[base]/Patient/[id]/[type]`) and over all types (`[base]?_type=…`).
 //! <https://hl7.org/fhir/R4/http.html#search>
 
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
-use fhir::definitions::ResourceType;
+use axum::extract::{RawPathParams, RawQuery, State};
+use fhir::definitions::{Compartment, ResourceType};
 use fhir::outcome::{Issue, IssueCode};
+use fhir::reference::is_id;
 use http::{HeaderMap, StatusCode};
 use service::answer::Answer;
 use service::body::form;
@@ -17,30 +19,31 @@ use url::form_urlencoded;
 
 use super::preconditions::strict;
 use crate::Hub;
-use crate::address::Kind;
 use crate::error::HubError;
 use crate::search::page;
-use crate::search::parameters::parse;
+use crate::search::parameters::{Place, compartment, parse};
 
-type Pairs = Vec<(String, String)>;
+/// The decoded parameters of a search.
+pub type Pairs = Vec<(String, String)>;
 
 /// By GET.
 pub async fn get(
     State(hub): State<Arc<Hub>>,
     caller: Caller,
-    Kind(resource_type): Kind,
+    path: RawPathParams,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Answer, HubError> {
     let pairs = decode(query.unwrap_or_default().as_bytes());
-    search(&hub, &caller, resource_type, pairs, &headers).await
+    let place = place(&hub, &path, &pairs)?;
+    search(&hub, &caller, place, pairs, &headers).await
 }
 
 /// By POST: parameters of the URL and of the form count alike.
 pub async fn post(
     State(hub): State<Arc<Hub>>,
     caller: Caller,
-    Kind(resource_type): Kind,
+    path: RawPathParams,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
@@ -48,40 +51,93 @@ pub async fn post(
     let form = form(&headers, body).await?;
     let mut pairs = decode(query.unwrap_or_default().as_bytes());
     pairs.extend(decode(&form));
-    let answer = search(&hub, &caller, resource_type, pairs, &headers).await?;
+    let place = place(&hub, &path, &pairs)?;
+    let answer = search(&hub, &caller, place, pairs, &headers).await?;
     Ok(answer.noting(Detail(String::from_utf8_lossy(&form).into_owned())))
 }
 
 async fn search(
     hub: &Hub,
     caller: &Caller,
-    resource_type: ResourceType,
+    place: Place,
     pairs: Pairs,
     headers: &HeaderMap,
 ) -> Result<Answer, HubError> {
-    let (pairs, after) = match pairs.iter().find(|(name, _)| name == "_cursor") {
-        None => (pairs, None),
+    let (place, pairs, resume) = match pairs.iter().find(|(name, _)| name == "_cursor") {
+        None => (place, pairs, None),
         Some(_) if pairs.len() > 1 => return Err(not_alone().into()),
         Some((_, text)) => {
             let now = hub.clock.now_micros();
             let cursor = hub.seal.open(text, &caller.organisation, now)?;
-            if cursor.resource_type != resource_type.as_str() {
+            if cursor.path != place.path {
                 return Err(not_alone().into());
             }
-            (cursor.query, Some(cursor.position))
+            // The types of a search over all types are in what was asked.
+            let types = if place.path.is_empty() { types(&cursor.query)? } else { place.types };
+            (Place { types, ..place }, cursor.query, Some(cursor.resume))
         }
     };
-    let search = parse(resource_type, &pairs, strict(headers), hub.base())?;
-    let bundle = page::run(hub, caller, &search, after).await?;
+    let search = parse(place, &pairs, strict(headers), hub.store.terms(), hub.base())?;
+    let bundle = page::run(hub, caller, &search, resume).await?;
     Ok(Answer::resource(StatusCode::OK, bundle))
 }
 
-fn decode(query: &[u8]) -> Pairs {
+/// What the URL says is searched.
+fn place(hub: &Hub, path: &RawPathParams, pairs: &Pairs) -> Result<Place, Refusal> {
+    let named = |name| path.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
+    match (named("type"), named("id"), named("member")) {
+        (None, ..) => Ok(Place { path: String::new(), types: types(pairs)?, compartment: None }),
+        (Some(of_type), None, _) => Ok(Place::of_type(resource_type(of_type)?)),
+        (Some(owner), Some(id), member) => in_compartment(hub, owner, id, member.unwrap_or("*")),
+    }
+}
+
+fn in_compartment(hub: &Hub, owner: &str, id: &str, member: &str) -> Result<Place, Refusal> {
+    let owner = resource_type(owner)?;
+    let of = Compartment::of(owner).ok_or_else(Refusal::no_such_url)?;
+    if !is_id(id) {
+        let text = "An id is 1 to 64 letters, digits, hyphens and dots.";
+        return Err(Refusal::bad_request(IssueCode::Value, text));
+    }
+    let types: Vec<ResourceType> = match member {
+        "*" => ResourceType::all().filter(|t| !t.compartment(of).is_empty()).collect(),
+        member => vec![resource_type(member)?],
+    };
+    let compartment = compartment(owner, id, &types, hub.store.terms());
+    Ok(Place { path: format!("{owner}/{id}/{member}"), types, compartment })
+}
+
+fn resource_type(name: &str) -> Result<ResourceType, Refusal> {
+    name.parse().map_err(|_| {
+        let text = "FHIR R4 has no resource type of the name in this URL. Names are case-\
+                    sensitive: Patient, Observation.";
+        Refusal::error(StatusCode::NOT_FOUND, IssueCode::NotSupported, text)
+    })
+}
+
+/// The types of a search over all types.
+fn types(pairs: &Pairs) -> Result<Vec<ResourceType>, Refusal> {
+    let mut types: Option<Vec<ResourceType>> = None;
+    for (_, value) in pairs.iter().filter(|(name, _)| name == "_type") {
+        let named = value.split(',').map(str::parse).collect::<Result<Vec<ResourceType>, _>>();
+        let named = named.map_err(|_| {
+            let text = "_type must be a list of FHIR R4 resource types, such as Patient,Encounter.";
+            Refusal::bad_request_issue(Issue::error(IssueCode::Value, text).at("_type"))
+        })?;
+        types = Some(match types {
+            None => named,
+            Some(types) => types.into_iter().filter(|t| named.contains(t)).collect(),
+        });
+    }
+    Ok(types.unwrap_or_else(|| ResourceType::all().collect()))
+}
+
+/// Reads `a=b&c=d`.
+pub fn decode(query: &[u8]) -> Pairs {
     form_urlencoded::parse(query).into_owned().collect()
 }
 
 fn not_alone() -> Refusal {
-    let text = "A page link is used as it was given: with its own type, and without more \
-                parameters.";
+    let text = "A page link is used as it was given: at its own URL, and without more parameters.";
     Refusal::bad_request_issue(Issue::error(IssueCode::Invalid, text).at("_cursor"))
 }

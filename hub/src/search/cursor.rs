@@ -11,21 +11,21 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use service::refusal::Refusal;
 
-use super::plan::Position;
+use super::page::Resume;
 
 /// A link works for a day.
 const LIFE_MICROS: i64 = 24 * 3_600 * 1_000_000;
 const NONCE_BYTES: usize = 24;
 
 /// What a next link says, to us alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cursor {
-    /// The resource type's name.
-    pub resource_type: String,
+    /// Where the search was asked, below our base.
+    pub path: String,
     /// The search that is walked.
     pub query: Vec<(String, String)>,
-    /// The last match shown.
-    pub position: Position,
+    /// Where it is taken up again.
+    pub resume: Resume,
     /// When the link was made.
     pub made: i64,
 }
@@ -90,9 +90,9 @@ mod tests {
 
     fn cursor() -> Cursor {
         Cursor {
-            resource_type: "Observation".into(),
+            path: "Observation".into(),
             query: vec![("patient.identifier".into(), "s|9434765919".into())],
-            position: Position { order: 1, key: 2 },
+            resume: Resume { walk: None, included: Some((vec![1], 2)) },
             made: 0,
         }
     }

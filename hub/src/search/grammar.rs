@@ -2,6 +2,8 @@
 //! <https://hl7.org/fhir/R4/search.html#escaping>
 
 use fhir::instant::Interval;
+use fhir::number::Decimal;
+use fhir::ucum::Unit;
 
 /// Splits at each `separator` that is not escaped; the parts stay escaped.
 pub fn split(text: &str, separator: char) -> Vec<&str> {
@@ -72,6 +74,27 @@ pub enum Prefix {
     Ap,
 }
 
+impl Prefix {
+    /// Takes the prefix off a value.
+    fn take(text: &str) -> (Self, &str) {
+        let known = text.get(..2).and_then(|prefix| {
+            Some(match prefix {
+                "eq" => Self::Eq,
+                "ne" => Self::Ne,
+                "gt" => Self::Gt,
+                "lt" => Self::Lt,
+                "ge" => Self::Ge,
+                "le" => Self::Le,
+                "sa" => Self::Sa,
+                "eb" => Self::Eb,
+                "ap" => Self::Ap,
+                _ => return None,
+            })
+        });
+        known.map_or((Self::Eq, text), |prefix| (prefix, &text[2..]))
+    }
+}
+
 /// A date as it is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateTest {
@@ -86,24 +109,83 @@ impl DateTest {
     pub fn parse(text: &str) -> Option<Self> {
         // A raw `+` of a zone is a space once the query is decoded.
         let text = unescape(text).replace(' ', "+");
-        let prefixed = text.get(..2).and_then(|prefix| {
-            Some(match prefix {
-                "eq" => Prefix::Eq,
-                "ne" => Prefix::Ne,
-                "gt" => Prefix::Gt,
-                "lt" => Prefix::Lt,
-                "ge" => Prefix::Ge,
-                "le" => Prefix::Le,
-                "sa" => Prefix::Sa,
-                "eb" => Prefix::Eb,
-                "ap" => Prefix::Ap,
-                _ => return None,
-            })
-        });
-        let date = if prefixed.is_some() { &text[2..] } else { &text };
-        let interval = Interval::parse(date)?;
-        Some(Self { prefix: prefixed.unwrap_or(Prefix::Eq), interval })
+        let (prefix, date) = Prefix::take(&text);
+        Some(Self { prefix, interval: Interval::parse(date)? })
     }
+}
+
+/// A number as it is asked for. <https://hl7.org/fhir/R4/search.html#number>
+#[derive(Debug, Clone, PartialEq)]
+pub struct NumberTest {
+    /// How to compare.
+    pub prefix: Prefix,
+    /// The number, as precise as it is written.
+    pub decimal: Decimal,
+    /// Its text, to be converted into other units.
+    pub text: String,
+}
+
+impl NumberTest {
+    /// Reads a number with its prefix.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (prefix, number) = Prefix::take(text);
+        Some(Self { prefix, decimal: Decimal::parse(number)?, text: number.to_owned() })
+    }
+
+    /// The same test of a number in another unit.
+    #[must_use]
+    pub fn converted(&self, from: &Unit, to: &Unit) -> Option<Self> {
+        let decimal = from.convert_decimal(&self.text, to)?;
+        Some(Self { decimal, ..self.clone() })
+    }
+}
+
+/// The unit of a quantity as it is asked for. <https://hl7.org/fhir/R4/search.html#quantity>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnitTest {
+    /// Numbers have none.
+    Without,
+    /// Any, or none.
+    Any,
+    /// This code of this system, or what is commensurable with it.
+    Coded {
+        /// The system.
+        system: String,
+        /// The code.
+        code: String,
+    },
+    /// This code or human unit, of any system.
+    Named(String),
+}
+
+impl UnitTest {
+    /// Reads `5.4`, `5.4|system|code` or `5.4||code`.
+    pub fn parse(text: &str) -> Option<(NumberTest, Self)> {
+        let parts = split(text, '|');
+        let number = NumberTest::parse(&unescape(parts[0]))?;
+        let unit = match parts[1..] {
+            [] => Self::Any,
+            [system, code] => match (unescape(system), unescape(code)) {
+                (system, code) if system.is_empty() && code.is_empty() => Self::Any,
+                (system, code) if system.is_empty() => Self::Named(code),
+                (_, code) if code.is_empty() => return None,
+                (system, code) => Self::Coded { system, code },
+            },
+            _ => return None,
+        };
+        Some((number, unit))
+    }
+}
+
+/// A string as it is asked for. <https://hl7.org/fhir/R4/search.html#string>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TextTest {
+    /// It begins so, whatever the case and accents.
+    Starts(String),
+    /// It is exactly this.
+    Exact(String),
+    /// This is somewhere in it, whatever the case and accents.
+    Contains(String),
 }
 
 #[cfg(test)]
@@ -128,6 +210,18 @@ mod tests {
         assert_eq!(TokenTest::parse(r"a\|b"), test(None, Some("a|b")));
         for nothing in ["", "|", "a|b|c"] {
             assert_eq!(TokenTest::parse(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn a_quantity_has_three_forms() {
+        let unit = |text| UnitTest::parse(text).map(|(_, unit)| unit);
+        assert_eq!(unit("5.4"), Some(UnitTest::Any));
+        assert_eq!(unit("gt5.4||mg"), Some(UnitTest::Named("mg".into())));
+        let coded = UnitTest::Coded { system: "s".into(), code: "mg".into() };
+        assert_eq!(unit("5.4|s|mg"), Some(coded));
+        for bad in ["", "x", "5.4|mg", "5.4|s|", "5.4|s|mg|x"] {
+            assert_eq!(unit(bad), None, "{bad}");
         }
     }
 

@@ -1,142 +1,182 @@
 //! One page of a search as a Bundle.
 
-use std::collections::BTreeSet;
-
+use bytes::Bytes;
 use fhir::bundle::{SearchMode, SearchsetWriter};
-use fhir::definitions::{ResourceType, SearchParameter};
 use fhir::outcome::OperationOutcome;
-use fhir::path::{Value, values};
-use fhir::tree::Tree;
+use fhir::subset;
 use service::caller::Caller;
 use url::form_urlencoded;
 
-use super::condition::Condition;
 use super::cursor::Cursor;
+use super::include::{included, resources};
 use super::parameters::Search;
-use super::plan::{Plan, Position};
-use super::resolve::conditions;
+use super::plan::Plan;
+use super::predicate::KnownUnit;
+use super::walk::{self, Page, Walk};
 use crate::Hub;
 use crate::error::HubError;
-use crate::store::index::Target;
 use crate::store::query::Found;
-use crate::store::vocabulary::Vocabulary;
+use crate::store::target::SEPARATOR;
 
-/// Runs a search and writes the page that begins after `after`.
+/// Included resources on one page; more come on pages of their own.
+const INCLUDED_COUNT: usize = 1_000;
+
+/// Where a search is taken up again.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Resume {
+    /// The page to show; `None`: the first.
+    pub walk: Option<Walk>,
+    /// The rest of what goes along with these matches, after this key.
+    pub included: Option<(Vec<i64>, i64)>,
+}
+
+/// What a page shows.
+struct Shown {
+    matches: Vec<Found>,
+    included: Vec<Found>,
+    next: Option<Resume>,
+    total: Option<u64>,
+}
+
+/// Runs a search and writes its first page, or the one to be taken up.
 pub async fn run(
     hub: &Hub,
     caller: &Caller,
     search: &Search,
-    after: Option<Position>,
+    resume: Option<Resume>,
 ) -> Result<Vec<u8>, HubError> {
-    let conditions = conditions(search, &hub.store).await?;
-    let impossible = conditions.iter().any(Condition::is_impossible);
-    let plan = Plan {
-        resource_type: hub.store.terms().resource_type(search.resource_type),
-        conditions: &conditions,
-        order: search.order,
-        after,
-        now: hub.clock.now_micros(),
+    let units = if search.needs_units { units(hub).await? } else { Vec::new() };
+    let plan = plan(hub, search, &units);
+    let (walk, rest) = match resume {
+        None => (None, None),
+        Some(Resume { walk, included }) => (walk, included),
     };
-    let mut page = Page::default();
-    if !impossible && search.count > 0 {
-        page = Page::new(hub.store.search(&plan.page(search.count + 1)).await?, search.count);
-    }
-    let total = match (impossible, after, page.more) {
-        (true, _, _) => Some(0),
-        (false, None, false) if search.count > 0 => Some(page.found.len() as u64),
-        _ if search.total || search.count == 0 => {
-            let counted = hub.store.numbers(&plan.total()).await?;
-            Some(counted.first().copied().unwrap_or_default().unsigned_abs())
-        }
+    let first = walk.is_none() && rest.is_none();
+    let shown = match rest {
+        Some((matches, after)) => more_included(hub, search, walk, matches, after).await?,
+        None => matches(hub, search, &plan, walk).await?,
+    };
+    let total = match shown.total {
+        Some(total) if first => Some(total),
+        _ if search.total || search.count == 0 => Some(total(hub, &plan).await?),
         _ => None,
     };
-    let included = included(hub, search, &page.found).await?;
-    Ok(write(hub, caller, search, &page, &included, total))
+    Ok(write(hub, caller, search, &shown, total))
 }
 
-/// The matches of a page, each once.
-#[derive(Debug, Default)]
-struct Page {
-    found: Vec<Found>,
-    more: bool,
-}
-
-impl Page {
-    fn new(mut found: Vec<Found>, count: usize) -> Self {
-        let more = found.len() > count;
-        found.truncate(count);
-        found.dedup_by_key(|f| f.key);
-        Self { found, more }
+/// The plan of a search.
+pub(super) fn plan<'a>(hub: &Hub, search: &'a Search, units: &'a [KnownUnit]) -> Plan<'a> {
+    Plan {
+        engine: hub.store.engine(),
+        matching: &search.matching,
+        order: &search.order,
+        units,
+        now: hub.clock.now_micros(),
     }
 }
 
-/// The resources that the matches refer to by the parameters of `_include`, each once.
-async fn included(
+/// The units in which someone has stored a quantity.
+pub(super) async fn units(hub: &Hub) -> Result<Vec<KnownUnit>, HubError> {
+    let units = hub.store.units().await?.into_iter().map(|(key, id)| {
+        let mut parts = id.split(SEPARATOR).map(str::to_owned);
+        let mut part = || parts.next().unwrap_or_default();
+        KnownUnit { key, system: part(), code: part(), unit: part() }
+    });
+    Ok(units.collect())
+}
+
+async fn total(hub: &Hub, plan: &Plan<'_>) -> Result<u64, HubError> {
+    let counted = hub.store.numbers(&plan.total()).await?;
+    Ok(counted.first().copied().unwrap_or_default().unsigned_abs())
+}
+
+async fn matches(
     hub: &Hub,
     search: &Search,
-    found: &[Found],
-) -> Result<Vec<(ResourceType, String, bytes::Bytes)>, HubError> {
-    let mut targets = BTreeSet::new();
-    for found in found.iter().filter(|_| !search.include.is_empty()) {
-        let Ok(tree) = Tree::parse(&found.body) else { continue };
-        let referred = search.include.iter().flat_map(|p| referred(p, &tree, hub.store.terms()));
-        targets.extend(referred);
+    plan: &Plan<'_>,
+    walk: Option<Walk>,
+) -> Result<Shown, HubError> {
+    let page = match walk {
+        _ if search.count == 0 => Page::default(),
+        None => walk::first(&hub.store, plan, search.count).await?,
+        Some(walk) => walk::next(&hub.store, plan, search, walk).await?,
+    };
+    let whole = page.next.is_none() && search.count > 0;
+    let total = whole.then_some(page.found.len() as u64);
+    let mut keys = Vec::new();
+    if !search.include.is_empty() {
+        keys = included(&hub.store, &search.include, &page.found).await?;
     }
-    let shown: BTreeSet<&str> = found.iter().map(|f| f.id.as_str()).collect();
-    let mut included = Vec::with_capacity(targets.len());
-    for Target { resource_type, id } in targets {
-        let Some(resource_type) = resource_type else { continue };
-        if resource_type == search.resource_type && shown.contains(id.as_str()) {
-            continue;
-        }
-        let version = hub.store.read(resource_type, &id).await?;
-        if let Some(body) = version.and_then(|version| version.body) {
-            included.push((resource_type, id, body));
-        }
-    }
-    Ok(included)
+    let (keys, next) = cut(&page.found, keys, page.next);
+    let included = resources(&hub.store, &keys).await?;
+    Ok(Shown { matches: page.found, included, next, total })
 }
 
-fn referred(parameter: &SearchParameter, tree: &Tree<'_>, terms: &Vocabulary) -> Vec<Target> {
-    let reference = |value: &Value<'_>| match value {
-        Value::Reference(reference) => Target::parse(terms.own(reference.reference.as_deref()?)),
-        _ => None,
-    };
-    values(parameter, tree).iter().filter_map(reference).collect()
+/// What goes along beyond [`INCLUDED_COUNT`] comes next, before any further matches.
+fn cut(matches: &[Found], mut keys: Vec<i64>, next: Option<Walk>) -> (Vec<i64>, Option<Resume>) {
+    if keys.len() <= INCLUDED_COUNT {
+        return (keys, next.map(|walk| Resume { walk: Some(walk), included: None }));
+    }
+    keys.truncate(INCLUDED_COUNT);
+    let last = keys[INCLUDED_COUNT - 1];
+    let of = matches.iter().map(|found| found.key).collect();
+    (keys, Some(Resume { walk: next, included: Some((of, last)) }))
+}
+
+/// A page of nothing but what goes along with the matches of the page before.
+async fn more_included(
+    hub: &Hub,
+    search: &Search,
+    walk: Option<Walk>,
+    matches: Vec<i64>,
+    after: i64,
+) -> Result<Shown, HubError> {
+    let of = resources(&hub.store, &matches).await?;
+    let mut keys = included(&hub.store, &search.include, &of).await?;
+    keys.retain(|key| *key > after);
+    let (keys, next) = cut(&of, keys, walk);
+    let included = resources(&hub.store, &keys).await?;
+    Ok(Shown { matches: Vec::new(), included, next, total: None })
 }
 
 fn write(
     hub: &Hub,
     caller: &Caller,
     search: &Search,
-    page: &Page,
-    included: &[(ResourceType, String, bytes::Bytes)],
+    shown: &Shown,
     total: Option<u64>,
 ) -> Vec<u8> {
     let base = hub.base();
-    let own = format!("{base}/{}", search.resource_type);
+    let own =
+        if search.path.is_empty() { base.to_owned() } else { format!("{base}/{}", search.path) };
     let mut links = vec![("self", self_link(&own, search))];
-    if let Some(last) = page.found.last().filter(|_| page.more) {
+    if let Some(resume) = &shown.next {
         let cursor = Cursor {
-            resource_type: search.resource_type.as_str().to_owned(),
+            path: search.path.clone(),
             query: search.executed.clone(),
-            position: Position { order: last.order, key: last.key },
+            resume: resume.clone(),
             made: hub.clock.now_micros(),
         };
         let sealed = hub.seal.seal(&cursor, &caller.organisation);
         links.push(("next", format!("{own}?_cursor={sealed}")));
     }
     let links: Vec<(&str, &str)> = links.iter().map(|(r, url)| (*r, url.as_str())).collect();
-    let bytes = page.found.iter().map(|f| f.body.len() + 160).sum();
+    let all = shown.matches.iter().chain(&shown.included);
+    let bytes = all.map(|found| found.body.len() + 160).sum();
     let mut bundle = SearchsetWriter::new("", total, &links, bytes);
     if !search.left_out.is_empty() {
         bundle.outcome(&OperationOutcome { issue: search.left_out.clone() });
     }
-    for found in &page.found {
-        bundle.entry(&format!("{own}/{}", found.id), &[], &found.body, SearchMode::Match);
-    }
-    for (resource_type, id, body) in included {
-        bundle.entry(&format!("{base}/{resource_type}/{id}"), &[], body, SearchMode::Include);
+    let of = |mode| move |found| (found, mode);
+    let entries = shown.matches.iter().map(of(SearchMode::Match));
+    for (found, mode) in entries.chain(shown.included.iter().map(of(SearchMode::Include))) {
+        let Some(resource_type) = hub.store.terms().type_of(found.resource_type) else { continue };
+        let url = format!("{base}/{resource_type}/{}", found.id);
+        let body = match &search.subset {
+            None => found.body.clone(),
+            Some(subset) => Bytes::from(subset::apply(&found.body, resource_type, subset)),
+        };
+        bundle.entry(&url, &[], &body, mode);
     }
     bundle.finish()
 }

@@ -1,323 +1,371 @@
 //! What to ask the store, as SQL.
 //!
-//! One condition drives: its index range is walked in the order asked for, and every other
-//! condition is a probe for each row, so the cost follows the answer and not the record. The driver
-//! is, in this order: known keys; a patient's tokens; a patient's compartment; a token; a
-//! reference; the whole type.
+//! One condition drives. If the order is one that an index has, and a patient's tokens, a patient's
+//! compartment, a token or the whole type drives, that index is walked in order and every other
+//! condition is a probe for each row: the cost follows the page. Else the driver gives the keys of
+//! what it finds, the rest probes, and the matches are sorted before their texts are read: the cost
+//! follows the matches. Only a search that nothing selects walks through all of a type.
 
-use super::condition::{Condition, TokenNumbers};
-use super::grammar::{DateTest, Prefix};
-use super::parameters::{Order, OrderBy};
-use crate::store::query::Query;
+use super::condition::{Condition, Keys, Matching, Test, TokenNumbers, Under};
+use super::order::{Order, Position};
+use super::predicate::{KnownUnit, Predicates, one_of, selects};
+use crate::store::Engine;
+use crate::store::index::NO_CLINICAL_MS;
+use crate::store::query::{Query, Value};
 
 /// A search in the store's numbers.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Plan<'a> {
-    /// The type's number.
-    pub resource_type: i64,
-    /// All must hold.
-    pub conditions: &'a [Condition],
+    /// Whose SQL it is.
+    pub engine: Engine,
+    /// What is searched.
+    pub matching: &'a Matching,
     /// In which order.
-    pub order: Order,
-    /// Only what comes after this: the last match of the page before.
-    pub after: Option<Position>,
+    pub order: &'a Order,
+    /// Units that someone has used.
+    pub units: &'a [KnownUnit],
     /// Now, for `ap`.
     pub now: i64,
 }
 
-/// A place in the order of the matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Position {
-    /// The value ordered by.
-    pub order: i64,
-    /// The resource's key.
-    pub key: i64,
+/// Which of the matches are wanted.
+#[derive(Debug, Clone, Copy)]
+pub enum Scope<'a> {
+    /// All.
+    All,
+    /// Those that are as they were in a state of the record: see [`crate::store::Store::mark`].
+    Unchanged(&'a str),
+    /// Those that have changed since a state of the record.
+    Changed(&'a str),
+    /// Those of these keys.
+    Keys(&'a [i64]),
 }
 
-/// The table whose range is walked.
+/// The table whose range is walked in order.
 enum Driver<'a> {
-    PatientToken { patients: &'a [i64], parameter: i64, any: &'a [TokenNumbers] },
-    Compartment { patients: &'a [i64] },
-    Token { parameter: i64, any: &'a [TokenNumbers] },
-    Reference { parameter: i64, targets: &'a [i64] },
+    PatientToken { patients: &'a Keys, under: &'a Under, any: &'a [TokenNumbers] },
+    Compartment { patients: &'a Keys },
+    Token { under: &'a Under, any: &'a [TokenNumbers] },
     Resource,
 }
 
+/// One stretch of an ordered walk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leg {
+    /// Everything.
+    Whole,
+    /// What has a value.
+    Early,
+    /// What has none.
+    Late,
+}
+
 impl Plan<'_> {
-    /// The query for at most `limit` matches. A match found by two tokens may come twice in a row.
-    pub fn page(&self, limit: usize) -> Query {
-        let driver = self.driver();
-        let order = self.order_column(&driver);
+    /// The query for at most `limit` matches: key, type, id, mark, text, sort values. A match found
+    /// by two tokens may come twice in a row.
+    pub fn page(&self, scope: Scope<'_>, after: Option<&Position>, limit: usize) -> Query {
         let mut query = Query::default();
-        query.push("SELECT r.key, ").push(order).push(", d.id, r.body");
-        self.matches(&mut query, &driver);
-        let (compare, direction) = if self.order.descending { ("<", "DESC") } else { (">", "ASC") };
-        if let Some(after) = self.after {
-            query.push(" AND (").push(order).push(", ").push(key_column(&driver)).push(") ");
-            query.push(compare).push(" (").number(after.order).push(", ");
-            query.number(after.key).push(")");
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let driver = self.ordered_driver(scope);
+        match (driver, self.order.indexed()) {
+            (Some(driver), Some(column)) => {
+                if matches!(driver, Driver::Resource) && !self.matching.conditions.is_empty() {
+                    query.mark_long();
+                }
+                self.ordered(&mut query, &driver, column, scope, after, limit);
+            }
+            _ => {
+                query.mark_long();
+                self.sorted(&mut query, scope, after, limit);
+            }
         }
-        query.push(" ORDER BY ").push(order).push(" ").push(direction).push(", ");
-        query.push(key_column(&driver)).push(" ").push(direction);
-        query.push(" LIMIT ").number(i64::try_from(limit).unwrap_or(i64::MAX));
         query
     }
 
     /// The query for the number of matches.
     pub fn total(&self) -> Query {
         let mut query = Query::default();
-        query.push("SELECT count(DISTINCT r.key)");
-        self.matches(&mut query, &self.driver());
+        query.mark_long();
+        query.push("SELECT count(*)");
+        self.from(&mut query, Scope::All);
         query
     }
 
-    fn driver(&self) -> Driver<'_> {
-        let known = self.conditions.iter().any(|c| matches!(c, Condition::Keys(_)));
-        if known {
-            return Driver::Resource;
-        }
-        let patients = self.conditions.iter().find_map(|condition| match condition {
-            Condition::Reference { targets, compartment: true, .. } => Some(targets.as_slice()),
+    /// The query for the keys of the matches, least first.
+    pub fn keys(&self, limit: usize) -> Query {
+        let mut query = Query::default();
+        query.push("SELECT r.key");
+        self.from(&mut query, Scope::All);
+        query.push(" ORDER BY r.key LIMIT ").number(i64::try_from(limit).unwrap_or(i64::MAX));
+        query
+    }
+
+    fn patients(&self) -> Option<&Keys> {
+        self.matching.conditions.iter().find_map(|condition| match condition {
+            Condition::Value(_, Test::Reference { targets, compartment: true }) => Some(targets),
+            Condition::Compartment(patients) => Some(patients),
             _ => None,
-        });
-        let token = self.conditions.iter().find_map(|condition| match condition {
-            Condition::Token { parameter, any, by_patient }
+        })
+    }
+
+    /// The index that has the matches in order, if it is also the one that finds them.
+    fn ordered_driver(&self, scope: Scope<'_>) -> Option<Driver<'_>> {
+        if matches!(scope, Scope::Keys(_) | Scope::Changed(_)) {
+            return None;
+        }
+        let conditions = &self.matching.conditions;
+        let [_] = self.matching.types.as_slice() else { return None };
+        let patients = self.patients();
+        let token = conditions.iter().find_map(|condition| match condition {
+            Condition::Value(under @ Under::Parameters(_), Test::Token { any, by_patient })
                 if *by_patient || patients.is_none() =>
             {
-                Some((*parameter, any.as_slice()))
+                Some((under, any.as_slice()))
             }
             _ => None,
         });
-        let reference = self.conditions.iter().find_map(|condition| match condition {
-            Condition::Reference { parameter, targets, .. } => Some((*parameter, targets)),
-            _ => None,
-        });
-        match (patients, token, reference) {
-            (Some(patients), Some((parameter, any)), _) => {
-                Driver::PatientToken { patients, parameter, any }
+        match (patients, token) {
+            (Some(patients), Some((under, any))) => {
+                Some(Driver::PatientToken { patients, under, any })
             }
-            (Some(patients), None, _) => Driver::Compartment { patients },
-            (None, Some((parameter, any)), _) => Driver::Token { parameter, any },
-            (None, None, Some((parameter, targets))) => Driver::Reference { parameter, targets },
-            (None, None, None) => Driver::Resource,
+            (Some(patients), None) => Some(Driver::Compartment { patients }),
+            (None, Some((under, any))) => Some(Driver::Token { under, any }),
+            (None, None) if conditions.iter().any(selects) => None,
+            (None, None) => Some(Driver::Resource),
         }
     }
 
-    fn order_column(&self, driver: &Driver<'_>) -> &'static str {
-        match (self.order.by, driver) {
-            (OrderBy::LastUpdated, _) => "r.updated",
-            (OrderBy::Clinical, Driver::Reference { .. } | Driver::Resource) => "r.clinical_ms",
-            (OrderBy::Clinical, _) => "x.clinical_ms",
+    fn ordered(
+        &self,
+        query: &mut Query,
+        driver: &Driver<'_>,
+        column: &str,
+        scope: Scope<'_>,
+        after: Option<&Position>,
+        limit: i64,
+    ) {
+        let missing = after.is_some_and(|after| after.order == [Value::Missing]);
+        if !self.order.has_late_leg() {
+            self.leg(query, driver, column, Leg::Whole, scope, after);
+            query.push(" LIMIT ").number(limit);
+            return;
         }
+        if missing {
+            self.leg(query, driver, column, Leg::Late, scope, after);
+            query.push(" LIMIT ").number(limit);
+            return;
+        }
+        query.push("SELECT * FROM (SELECT * FROM (");
+        self.leg(query, driver, column, Leg::Early, scope, after);
+        query.push(" LIMIT ").number(limit).push(") early UNION ALL SELECT * FROM (");
+        self.leg(query, driver, column, Leg::Late, scope, None);
+        query.push(" LIMIT ").number(limit).push(") late) legs ORDER BY (s0 IS NULL), s0, key");
+        query.push(" LIMIT ").number(limit);
     }
 
-    /// `FROM … WHERE …`
-    fn matches(&self, query: &mut Query, driver: &Driver<'_>) {
+    fn leg(
+        &self,
+        query: &mut Query,
+        driver: &Driver<'_>,
+        column: &str,
+        leg: Leg,
+        scope: Scope<'_>,
+        after: Option<&Position>,
+    ) {
+        let of_index = column == "clinical_ms" && !matches!(driver, Driver::Resource);
+        let column = format!("{}.{column}", if of_index { "x" } else { "r" });
+        let key = if matches!(driver, Driver::Resource) { "r.key" } else { "x.key" };
+        query.push("SELECT r.key AS key, r.type AS type, d.id AS id, ").push(self.mark());
+        query.push(", r.body AS body, nullif(").push(&column).push(", ").number(NO_CLINICAL_MS);
+        query.push(") AS s0");
+        self.driven(query, driver);
+        self.scope(query, scope);
+        if leg != Leg::Whole {
+            let compare = if leg == Leg::Early { " > " } else { " = " };
+            query.push(" AND ").push(&column).push(compare).number(NO_CLINICAL_MS);
+        }
+        let descending = self.order.descending();
+        if let Some(after) = after {
+            let value = match after.order.first() {
+                Some(Value::Number(number)) => *number,
+                _ => NO_CLINICAL_MS,
+            };
+            query.push(" AND (").push(&column).push(", ").push(key);
+            query.push(if descending { ") < (" } else { ") > (" }).number(value).push(", ");
+            query.number(after.key).push(")");
+        }
+        let direction = if descending { " DESC" } else { " ASC" };
+        query.push(" ORDER BY ").push(&column).push(direction).push(", ").push(key).push(direction);
+    }
+
+    /// ` FROM … WHERE …` with a driver whose index is walked.
+    fn driven(&self, query: &mut Query, driver: &Driver<'_>) {
         let table = match driver {
             Driver::PatientToken { .. } => "patient_token x JOIN resource r ON r.key = x.key",
             Driver::Compartment { .. } => "compartment x JOIN resource r ON r.key = x.key",
             Driver::Token { .. } => "token x JOIN resource r ON r.key = x.key",
-            Driver::Reference { .. } => "reference x JOIN resource r ON r.key = x.key",
             Driver::Resource => "resource r",
         };
         query.push(" FROM ").push(table).push(" JOIN directory d ON d.key = r.key WHERE ");
-        match driver {
-            Driver::PatientToken { patients, parameter, any } => {
-                query.push("x.patient ");
-                one_of(query, patients);
-                query.push(" AND ");
-                token(query, *parameter, any);
+        let mut predicates = self.predicates(query);
+        let driven = match driver {
+            Driver::PatientToken { patients, under, any } => {
+                predicates.query.push("x.patient ");
+                predicates.keys(patients);
+                predicates.query.push(" AND ");
+                predicates.value("x", under, &token(any));
+                Some((*under, *any))
             }
             Driver::Compartment { patients } => {
-                query.push("x.patient ");
-                one_of(query, patients);
-                query.push(" AND x.type = ").number(self.resource_type);
+                predicates.query.push("x.patient ");
+                predicates.keys(patients);
+                predicates.query.push(" AND x.type ");
+                one_of(predicates.query, &self.matching.types);
+                None
             }
-            Driver::Token { parameter, any } => token(query, *parameter, any),
-            Driver::Reference { parameter, targets } => {
-                query.push("x.param = ").number(*parameter).push(" AND x.target ");
-                one_of(query, targets);
+            Driver::Token { under, any } => {
+                predicates.value("x", under, &token(any));
+                Some((*under, *any))
             }
             Driver::Resource => {
-                query.push("r.type = ").number(self.resource_type);
+                predicates.query.push("r.type ");
+                one_of(predicates.query, &self.matching.types);
+                None
             }
-        }
-        query.push(" AND r.method < 2");
-        for condition in self.conditions {
-            self.probe(query, condition, driver);
+        };
+        predicates.query.push(" AND r.method < 2");
+        for condition in &self.matching.conditions {
+            let is_driver = match condition {
+                Condition::Value(under, Test::Token { any, .. }) => {
+                    driven.is_some_and(|(u, a)| u == under && a == any.as_slice())
+                }
+                Condition::Compartment(_) => {
+                    matches!(driver, Driver::PatientToken { .. } | Driver::Compartment { .. })
+                }
+                _ => false,
+            };
+            if !is_driver {
+                predicates.probe(condition);
+            }
         }
     }
 
-    /// A condition as a probe for each row of the driver.
-    fn probe(&self, query: &mut Query, condition: &Condition, driver: &Driver<'_>) {
-        match condition {
-            Condition::Keys(keys) => {
+    /// Sorted first, then read: texts are no part of what is sorted.
+    fn sorted(&self, query: &mut Query, scope: Scope<'_>, after: Option<&Position>, limit: i64) {
+        query.push("SELECT m.key, m.type, m.id, ").push(self.mark()).push(", b.body");
+        for place in 0..self.order.keys.len() {
+            query.push(&format!(", m.s{place}"));
+        }
+        query.push(" FROM (SELECT * FROM (SELECT r.key AS key, r.type AS type, d.id AS id");
+        self.order.columns(query);
+        self.from(query, scope);
+        query.push(") m");
+        if let Some(after) = after {
+            query.push(" WHERE ");
+            self.order.after(query, after);
+        }
+        self.order.order_by(query);
+        query.push(" LIMIT ").number(limit).push(") m JOIN resource b ON b.key = m.key");
+        self.order.order_by(query);
+    }
+
+    /// ` FROM … WHERE …`, each match once.
+    fn from(&self, query: &mut Query, scope: Scope<'_>) {
+        query.push(" FROM resource r JOIN directory d ON d.key = r.key");
+        self.order.joins(query);
+        query.push(" WHERE ");
+        let first = self.matching.conditions.iter().position(selects);
+        let mut predicates = self.predicates(query);
+        match (scope, first) {
+            // The scope finds few by itself.
+            (Scope::Keys(_) | Scope::Changed(_), _) => {
+                predicates.query.push("+r.type ");
+            }
+            (_, Some(first)) => {
+                predicates.query.push("r.key IN (");
+                predicates.keys_of(&self.matching.conditions[first]);
+                // With a sign, the type's own index is no way to get there.
+                predicates.query.push(") AND +r.type ");
+            }
+            (_, None) => {
+                predicates.query.push("r.type ");
+            }
+        }
+        one_of(predicates.query, &self.matching.types);
+        predicates.query.push(" AND r.method < 2");
+        let found = if matches!(scope, Scope::Keys(_) | Scope::Changed(_)) { None } else { first };
+        for (place, condition) in self.matching.conditions.iter().enumerate() {
+            if Some(place) != found {
+                predicates.probe(condition);
+            }
+        }
+        self.scope(query, scope);
+    }
+
+    fn predicates<'q>(&'q self, query: &'q mut Query) -> Predicates<'q> {
+        Predicates { query, units: self.units, now: self.now }
+    }
+
+    fn scope(&self, query: &mut Query, scope: Scope<'_>) {
+        match (scope, self.engine) {
+            (Scope::All, _) => {}
+            (Scope::Keys(keys), _) => {
                 query.push(" AND r.key ");
                 one_of(query, keys);
             }
-            Condition::LastUpdated(any) => {
-                query.push(" AND ");
-                dates(query, any, "r.updated", "(r.updated + 1000)", self.now);
+            (Scope::Unchanged(mark), Engine::Sqlite) => {
+                query.push(" AND r.stamp <= ").number(mark.parse().unwrap_or_default());
             }
-            Condition::Token { parameter, any, .. } => {
-                let driven = match driver {
-                    Driver::PatientToken { parameter: p, any: a, .. }
-                    | Driver::Token { parameter: p, any: a } => p == parameter && a == any,
-                    _ => false,
-                };
-                if !driven {
-                    query.push(" AND EXISTS (SELECT 1 FROM token x WHERE ");
-                    token(query, *parameter, any);
-                    query.push(" AND x.clinical_ms = r.clinical_ms AND x.key = r.key)");
-                }
+            (Scope::Changed(mark), Engine::Sqlite) => {
+                query.push(" AND r.key IN (SELECT c.key FROM resource c WHERE c.stamp > ");
+                query.number(mark.parse().unwrap_or_default()).push(")");
             }
-            Condition::Date { parameter, any } => {
-                query.push(" AND EXISTS (SELECT 1 FROM date t WHERE t.key = r.key AND t.param = ");
-                query.number(*parameter).push(" AND ");
-                dates(query, any, "t.low", "t.high", self.now);
-                query.push(")");
+            (Scope::Unchanged(mark), Engine::Postgres) => {
+                query.push(" AND pg_visible_in_snapshot(r.stamp, ").text(mark);
+                query.push("::pg_snapshot)");
             }
-            Condition::Reference { parameter, targets, .. } => {
-                let driven = matches!(driver, Driver::Reference { parameter: p, targets: t }
-                    if p == parameter && *t == targets.as_slice());
-                if !driven {
-                    query.push(" AND EXISTS (SELECT 1 FROM reference t WHERE t.param = ");
-                    query.number(*parameter).push(" AND t.target ");
-                    one_of(query, targets);
-                    query.push(" AND t.key = r.key)");
-                }
+            (Scope::Changed(mark), Engine::Postgres) => {
+                query.push(" AND r.key IN (SELECT c.key FROM resource c WHERE c.stamp >= ");
+                query.push("pg_snapshot_xmin(").text(mark).push("::pg_snapshot) AND NOT ");
+                query.push("pg_visible_in_snapshot(c.stamp, ").text(mark).push("::pg_snapshot))");
             }
         }
+    }
+
+    /// The state of the record that is asked.
+    fn mark(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite => "CAST((SELECT max(stamp) FROM resource) AS TEXT) AS mark",
+            Engine::Postgres => "CAST(pg_current_snapshot() AS TEXT) AS mark",
+        }
+    }
+
+    /// Of these keys, all of which have changed since `last`: the versions that were current at
+    /// `start` and still at `last`.
+    pub fn before(engine: Engine, keys: &[i64], start: &str, last: &str) -> Query {
+        let mut query = Query::default();
+        query.push("SELECT h.version, h.updated, h.method, h.body, h.key FROM history h ");
+        query.push("WHERE h.method < 2 AND h.key ");
+        one_of(&mut query, keys);
+        let next = "coalesce((SELECT n.stamp FROM history n WHERE n.key = h.key \
+                    AND n.version = h.version + 1), \
+                    (SELECT r.stamp FROM resource r WHERE r.key = h.key))";
+        match engine {
+            Engine::Sqlite => {
+                query.push(" AND h.stamp <= ").number(start.parse().unwrap_or_default());
+                query.push(" AND ").push(next).push(" > ");
+                query.number(last.parse().unwrap_or_default());
+            }
+            Engine::Postgres => {
+                query.push(" AND pg_visible_in_snapshot(h.stamp, ").text(start);
+                query.push("::pg_snapshot) AND NOT pg_visible_in_snapshot(").push(next).push(", ");
+                query.text(last).push("::pg_snapshot)");
+            }
+        }
+        query
     }
 }
 
-fn key_column(driver: &Driver<'_>) -> &'static str {
-    if matches!(driver, Driver::Resource) { "r.key" } else { "x.key" }
-}
-
-/// `x.param = … AND (…)` for any of the tokens.
-pub(super) fn token(query: &mut Query, parameter: i64, any: &[TokenNumbers]) {
-    query.push("x.param = ").number(parameter);
-    if let [TokenNumbers { system, code }] = any {
-        if let Some(code) = code {
-            query.push(" AND x.code = ").text(code);
-        }
-        if let Some(system) = system {
-            query.push(" AND x.system = ").number(*system);
-        }
-        return;
-    }
-    let codes: Option<Vec<&str>> = any.iter().map(|token| token.code.as_deref()).collect();
-    if let Some(codes) = codes {
-        // Said once more, so that the index is entered by parameter and code.
-        query.push(" AND x.code IN ").texts(&codes);
-    }
-    query.push(" AND (");
-    for (place, TokenNumbers { system, code }) in any.iter().enumerate() {
-        query.push(if place == 0 { "(1 = 1" } else { " OR (1 = 1" });
-        if let Some(code) = code {
-            query.push(" AND x.code = ").text(code);
-        }
-        if let Some(system) = system {
-            query.push(" AND x.system = ").number(*system);
-        }
-        query.push(")");
-    }
-    query.push(")");
-}
-
-fn one_of(query: &mut Query, numbers: &[i64]) {
-    match numbers {
-        [one] => query.push("= ").number(*one),
-        many => query.push("IN ").numbers(many),
-    };
-}
-
-/// Any of the dates, on a stored interval `[low, high)`.
-fn dates(query: &mut Query, any: &[DateTest], low: &str, high: &str, now: i64) {
-    query.push("(");
-    for (place, DateTest { prefix, interval }) in any.iter().enumerate() {
-        query.push(if place == 0 { "(" } else { " OR (" });
-        let (l, h) = (interval.low, interval.high);
-        let mut compare = |column: &str, operator: &str, value: i64| {
-            query.push(column).push(operator).number(value);
-        };
-        match prefix {
-            Prefix::Eq => {
-                compare(low, " >= ", l);
-                compare(&format!(" AND {high}"), " <= ", h);
-            }
-            Prefix::Ne => {
-                compare(low, " < ", l);
-                compare(&format!(" OR {high}"), " > ", h);
-            }
-            Prefix::Gt => compare(high, " > ", h),
-            Prefix::Lt => compare(low, " < ", l),
-            // Above, or contained.
-            Prefix::Ge => {
-                compare(high, " > ", h);
-                compare(&format!(" OR {low}"), " >= ", l);
-            }
-            Prefix::Le => {
-                compare(low, " < ", l);
-                compare(&format!(" OR {high}"), " <= ", h);
-            }
-            Prefix::Sa => compare(low, " >= ", h),
-            Prefix::Eb => compare(high, " <= ", l),
-            Prefix::Ap => {
-                let slack = i64::try_from(l.abs_diff(now)).unwrap_or(i64::MAX) / 10;
-                compare(low, " < ", h.saturating_add(slack));
-                compare(&format!(" AND {high}"), " > ", l.saturating_sub(slack));
-            }
-        }
-        query.push(")");
-    }
-    query.push(")");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NEWEST_FIRST: Order = Order { by: OrderBy::Clinical, descending: true };
-
-    #[test]
-    fn a_patients_tokens_drive_and_the_rest_probes() {
-        let code = TokenNumbers { system: None, code: Some("c".into()) };
-        let conditions = [
-            Condition::Token { parameter: 5, any: vec![code], by_patient: true },
-            Condition::Reference { parameter: 7, targets: vec![9], compartment: true },
-        ];
-        let plan = Plan {
-            resource_type: 1,
-            conditions: &conditions,
-            order: NEWEST_FIRST,
-            after: Some(Position { order: 3, key: 4 }),
-            now: 0,
-        };
-        assert_eq!(
-            plan.page(21).sql(),
-            "SELECT r.key, x.clinical_ms, d.id, r.body FROM patient_token x \
-             JOIN resource r ON r.key = x.key JOIN directory d ON d.key = r.key \
-             WHERE x.patient = $1 AND x.param = $2 AND x.code = $3 AND r.method < 2 AND EXISTS (SELECT 1 FROM \
-             reference t WHERE t.param = $4 AND t.target = $5 AND t.key = r.key) \
-             AND (x.clinical_ms, x.key) < ($6, $7) \
-             ORDER BY x.clinical_ms DESC, x.key DESC LIMIT $8"
-        );
-    }
-
-    #[test]
-    fn without_conditions_the_type_is_walked() {
-        let plan = Plan {
-            resource_type: 1,
-            conditions: &[],
-            order: Order { by: OrderBy::LastUpdated, descending: false },
-            after: None,
-            now: 0,
-        };
-        assert!(plan.page(1).sql().ends_with(
-            "FROM resource r JOIN directory d ON d.key = r.key WHERE r.type = $1 \
-             AND r.method < 2 ORDER BY r.updated ASC, r.key ASC LIMIT $2"
-        ));
-    }
+fn token(any: &[TokenNumbers]) -> Test {
+    Test::Token { any: any.to_vec(), by_patient: false }
 }

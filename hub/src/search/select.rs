@@ -7,13 +7,11 @@ use fhir::outcome::{Issue, IssueCode};
 use service::refusal::Refusal;
 use url::form_urlencoded;
 
-use super::condition::Condition;
-use super::parameters::parse;
-use super::plan::Plan;
-use super::resolve::conditions;
+use super::include::resources;
+use super::page::{plan, units};
+use super::parameters::{Place, parse};
 use crate::Hub;
 use crate::error::HubError;
-use crate::store::query::Query;
 use crate::store::write::Expected;
 
 /// One, none or many: more are not told apart.
@@ -36,27 +34,15 @@ pub async fn select(
 ) -> Result<Selection, HubError> {
     let query = criteria.strip_prefix('?').unwrap_or(criteria);
     let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let search = parse(resource_type, &pairs, true, hub.base())?;
-    if search.clauses.is_empty() {
+    let place = Place::of_type(resource_type);
+    let search = parse(place, &pairs, true, hub.store.terms(), hub.base())?;
+    if search.matching.conditions.is_empty() {
         return Err(without_criteria().into());
     }
-    let conditions = conditions(&search, &hub.store).await?;
-    if conditions.iter().any(Condition::is_impossible) {
-        // What is impossible now may not be so when the write's turn has come.
-        let expected = Expected { query: Query::default(), keys: Vec::new() };
-        return Ok(Selection { ids: Vec::new(), expected });
-    }
-    let plan = Plan {
-        resource_type: hub.store.terms().resource_type(resource_type),
-        conditions: &conditions,
-        order: search.order,
-        after: None,
-        now: hub.clock.now_micros(),
-    };
-    let query = plan.page(MANY);
-    let mut found = hub.store.search(&query).await?;
-    found.dedup_by_key(|found| found.key);
-    let keys = found.iter().map(|found| found.key).collect();
+    let units = if search.needs_units { units(hub).await? } else { Vec::new() };
+    let query = plan(hub, &search, &units).keys(MANY);
+    let keys = hub.store.numbers(&query).await?;
+    let found = resources(&hub.store, &keys).await?;
     let ids = found.into_iter().map(|found| found.id).collect();
     Ok(Selection { ids, expected: Expected { query, keys } })
 }

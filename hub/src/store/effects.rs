@@ -1,12 +1,14 @@
 //! What a decided write changes in the index: rows to add and rows to take away. Pure.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use fhir::definitions::ResourceType;
 use fhir::identifier::NHS_NUMBER;
 use fhir::tree::Tree;
 
-use super::index::{Index, Target};
+use super::index::{Index, Under};
+use super::target::Target;
 use super::unique::UniqueIdentifier;
 use super::vocabulary::{NO_SYSTEM, Vocabulary};
 use super::write::Version;
@@ -19,8 +21,33 @@ pub enum Row {
     Token { parameter: i64, code: String, clinical_ms: i64, system: i64 },
     PatientToken { patient: i64, parameter: i64, code: String, clinical_ms: i64, system: i64 },
     Date { parameter: i64, low: i64, high: i64 },
+    Number { parameter: i64, unit: i64, low: Real, high: Real },
     Reference { parameter: i64, target: i64 },
 }
+
+/// A finite number, in order.
+#[derive(Debug, Clone, Copy)]
+pub struct Real(pub f64);
+
+impl Ord for Real {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Real {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Real {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Real {}
 
 /// Numbers for the names and targets of an index.
 #[derive(Debug)]
@@ -40,8 +67,15 @@ impl Numbers<'_> {
     }
 
     fn patient(&self, id: &str) -> Option<i64> {
-        let target = Target { resource_type: Some(ResourceType::PATIENT), id: id.to_owned() };
-        self.keys.get(&target).copied()
+        self.keys.get(&Target::resource(ResourceType::PATIENT, id)).copied()
+    }
+
+    /// A parameter's number; a pair's is its key with the sign turned, so that they never meet.
+    fn parameter(&self, under: &Under) -> Option<i64> {
+        match under {
+            Under::Parameter(number) => Some(*number),
+            Under::Pair(target) => self.keys.get(target).map(|key| -key),
+        }
     }
 }
 
@@ -97,9 +131,18 @@ pub fn index_of(
 
 /// Everything an index refers to.
 pub fn targets(index: &Index) -> impl Iterator<Item = Target> {
-    let patient =
-        |id: &String| Target { resource_type: Some(ResourceType::PATIENT), id: id.clone() };
-    index.patients.iter().map(patient).chain(index.references.iter().map(|(_, t)| t.clone()))
+    let patients = index.patients.iter().map(|id| Target::resource(ResourceType::PATIENT, id));
+    let pair = |under: &Under| match under {
+        Under::Pair(target) => Some(target.clone()),
+        Under::Parameter(_) => None,
+    };
+    patients
+        .chain(index.references.iter().map(|(_, target)| target.clone()))
+        .chain(index.references.iter().filter_map(move |(under, _)| pair(under)))
+        .chain(index.tokens.iter().filter_map(move |token| pair(&token.under)))
+        .chain(index.dates.iter().filter_map(move |(under, _)| pair(under)))
+        .chain(index.numbers.iter().filter_map(move |number| pair(&number.under)))
+        .chain(index.numbers.iter().filter_map(|number| number.unit.clone()))
 }
 
 fn rows(index: &Index, numbers: &Numbers<'_>) -> Vec<Row> {
@@ -108,20 +151,27 @@ fn rows(index: &Index, numbers: &Numbers<'_>) -> Vec<Row> {
     let mut rows: Vec<Row> =
         patients.iter().map(|&patient| Row::Compartment { patient, clinical_ms }).collect();
     for token in &index.tokens {
-        let (parameter, system) = (token.parameter, numbers.system(&token.system));
+        let Some(parameter) = numbers.parameter(&token.under) else { continue };
+        let system = numbers.system(&token.system);
         for &patient in patients.iter().filter(|_| token.by_patient) {
             let code = token.code.clone();
             rows.push(Row::PatientToken { patient, parameter, code, clinical_ms, system });
         }
         rows.push(Row::Token { parameter, code: token.code.clone(), clinical_ms, system });
     }
-    for &(parameter, interval) in &index.dates {
-        rows.push(Row::Date { parameter, low: interval.low, high: interval.high });
-    }
-    for (parameter, target) in &index.references {
-        let target = numbers.keys.get(target);
-        rows.extend(target.map(|&target| Row::Reference { parameter: *parameter, target }));
-    }
+    rows.extend(index.dates.iter().filter_map(|(under, interval)| {
+        let parameter = numbers.parameter(under)?;
+        Some(Row::Date { parameter, low: interval.low, high: interval.high })
+    }));
+    rows.extend(index.numbers.iter().filter_map(|number| {
+        let parameter = numbers.parameter(&number.under)?;
+        let unit = number.unit.as_ref().map_or(Some(0), |u| numbers.keys.get(u).copied())?;
+        Some(Row::Number { parameter, unit, low: Real(number.low), high: Real(number.high) })
+    }));
+    rows.extend(index.references.iter().filter_map(|(under, target)| {
+        let parameter = numbers.parameter(under)?;
+        Some(Row::Reference { parameter, target: *numbers.keys.get(target)? })
+    }));
     rows
 }
 

@@ -2,27 +2,23 @@
 //! <https://hl7.org/fhir/R4/search.html>
 //!
 //! A resource's values are computed from its text alone, so the rows of an old version are
-//! recomputed rather than looked up when it is replaced.
-
-use std::borrow::Cow;
-use std::fmt::Write as _;
+//! recomputed rather than looked up when it is replaced. A parameter that is the union of others has
+//! no values of its own.
 
 use fhir::definitions::{ParameterKind, ResourceType, SearchParameter};
 use fhir::identifier::PatientNumber;
 use fhir::instant::{Interval, OPEN_HIGH, OPEN_LOW};
-use fhir::path::value::{PeriodValue, ReferenceValue};
-use fhir::path::{Value, values_into};
-use fhir::reference::Reference;
+use fhir::number::Decimal;
+use fhir::path::value::{IdentifierValue, PeriodValue, QuantityValue, ReferenceValue};
+use fhir::path::{Value, composites, values_into};
 use fhir::tree::Tree;
-use sha2::{Digest, Sha256};
 
+use super::target::{Target, code_key};
 use super::unique::{self, UniqueIdentifier};
-use super::vocabulary::Vocabulary;
+use super::vocabulary::{Numbers, Vocabulary};
 
 /// The clinical time of a resource without one: before any that has one.
 pub const NO_CLINICAL_MS: i64 = -(1 << 46);
-/// Longest code kept as it is in an index row; a longer one keeps its beginning and a digest.
-const CODE_BYTES_MAX: usize = 190;
 
 /// The parameters that name a type's clinical time, the first that a type has counts.
 const CLINICAL: [&str; 17] = [
@@ -53,20 +49,34 @@ pub fn clinical_parameter(resource_type: ResourceType) -> Option<&'static str> {
     CLINICAL.into_iter().find(is_date)
 }
 
-/// A resource by type and id, or (type `None`) anything else by its URL.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Target {
-    /// The type; `None` for what is not of this record.
-    pub resource_type: Option<ResourceType>,
-    /// The id, or the URL.
-    pub id: String,
+/// Whether a parameter has values in the index: not those answered from the resource's own row, not
+/// unions of others, not composites of more than two.
+pub fn is_indexed(parameter: &SearchParameter) -> bool {
+    !matches!(parameter.code, "_id" | "_lastUpdated")
+        && parameter.parts.is_empty()
+        && parameter.components.len() <= 2
+}
+
+/// Whether a token parameter has rows that begin with the patient. Identifiers find few resources
+/// anyway, and metadata is not searched patient by patient.
+pub fn by_patient(code: &str) -> bool {
+    code != "identifier" && !code.starts_with('_')
+}
+
+/// Under what a value stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Under {
+    /// A parameter's number.
+    Parameter(i64),
+    /// A composite with the value of its first component.
+    Pair(Target),
 }
 
 /// A token value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Token {
-    /// The parameter's number.
-    pub parameter: i64,
+    /// What it is a value of.
+    pub under: Under,
     /// The code, as [`code_key`] keeps it.
     pub code: String,
     /// The code system; empty if there is none.
@@ -75,10 +85,17 @@ pub struct Token {
     pub by_patient: bool,
 }
 
-/// Whether a token parameter has rows that begin with the patient. Identifiers find few resources
-/// anyway, and metadata is not searched patient by patient.
-pub fn by_patient(code: &str) -> bool {
-    code != "identifier" && !code.starts_with('_')
+/// A number, a quantity, a range; a position's latitude and longitude.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Number {
+    /// What it is a value of.
+    pub under: Under,
+    /// Its unit.
+    pub unit: Option<Target>,
+    /// The lower end.
+    pub low: f64,
+    /// The upper end, inclusive.
+    pub high: f64,
 }
 
 /// The index values of one resource.
@@ -88,12 +105,14 @@ pub struct Index {
     pub clinical_ms: i64,
     /// Ids of the Patients in whose compartments it is.
     pub patients: Vec<String>,
-    /// Token values.
+    /// Token and uri values.
     pub tokens: Vec<Token>,
-    /// Date values: the parameter's number and the interval.
-    pub dates: Vec<(i64, Interval)>,
-    /// Reference values: the parameter's number and the target.
-    pub references: Vec<(i64, Target)>,
+    /// Date values.
+    pub dates: Vec<(Under, Interval)>,
+    /// Number and quantity values.
+    pub numbers: Vec<Number>,
+    /// Reference values, and string values as references to their texts.
+    pub references: Vec<(Under, Target)>,
     /// Identifiers that no other current resource may carry.
     pub unique: Vec<UniqueIdentifier>,
 }
@@ -112,18 +131,22 @@ impl Index {
         let clinical = clinical_parameter(resource_type);
         let mut found = Vec::new();
         let parameters = resource_type.search_parameters();
-        for (parameter, number) in parameters.iter().zip(terms.parameters(resource_type)) {
-            // Answered from the resource's own row.
-            if matches!(parameter.code, "_id" | "_lastUpdated") {
+        for (parameter, numbers) in parameters.iter().zip(terms.parameters(resource_type)) {
+            if !is_indexed(parameter) {
+                continue;
+            }
+            if parameter.kind == ParameterKind::Composite {
+                index.composite(parameter, numbers.own, tree, terms);
                 continue;
             }
             found.clear();
             values_into(parameter, tree, &mut found);
+            let own = Values { numbers: *numbers, by_patient: by_patient(parameter.code), terms };
             for value in &found {
-                index.add(parameter, *number, value, terms);
+                index.add(&own, parameter.kind, &Under::Parameter(numbers.own), value);
             }
             if clinical == Some(parameter.code) {
-                index.clinical_ms = index.earliest_ms(*number);
+                index.clinical_ms = index.earliest_ms(numbers.own);
             }
         }
         index.compartments(resource_type, id, terms);
@@ -131,52 +154,102 @@ impl Index {
         index
     }
 
-    fn add(
+    /// The values of the second component, under each code of the first.
+    fn composite(
         &mut self,
-        definition: &SearchParameter,
-        parameter: i64,
-        value: &Value<'_>,
+        parameter: &SearchParameter,
+        number: i64,
+        tree: &Tree<'_>,
         terms: &Vocabulary,
     ) {
-        match definition.kind {
-            ParameterKind::Token => self.token(definition, parameter, value),
-            ParameterKind::Date => {
-                self.dates.extend(interval(value).map(|interval| (parameter, interval)));
+        let values = Values { numbers: Numbers::default(), by_patient: false, terms };
+        for element in composites(parameter, tree) {
+            let [first, second] = element.as_slice() else { continue };
+            for (system, code) in first.iter().filter_map(coded) {
+                let under = Under::Pair(Target::pair(number, code, system));
+                for value in second {
+                    self.add(&values, parameter.components[1].kind, &under, value);
+                }
             }
-            ParameterKind::Reference => {
-                let target = target(value, terms);
-                self.references.extend(target.map(|target| (parameter, target)));
+        }
+    }
+
+    fn add(&mut self, own: &Values<'_>, kind: ParameterKind, under: &Under, value: &Value<'_>) {
+        match kind {
+            ParameterKind::Token | ParameterKind::Uri => self.token(own, under, value),
+            ParameterKind::Date => {
+                let interval = interval(value);
+                self.dates.extend(interval.map(|interval| (under.clone(), interval)));
+            }
+            ParameterKind::Reference => self.reference(own, under, value),
+            ParameterKind::String => {
+                if let Value::Text(text) = value {
+                    self.references.push((under.clone(), Target::text(text)));
+                }
+            }
+            ParameterKind::Number | ParameterKind::Quantity | ParameterKind::Special => {
+                self.numbers.extend(number(under, value));
+            }
+            ParameterKind::Composite => {}
+        }
+    }
+
+    fn token(&mut self, own: &Values<'_>, under: &Under, value: &Value<'_>) {
+        if let Some((system, code)) = coded(value) {
+            self.tokens.push(Token {
+                under: under.clone(),
+                code: code_key(code).into_owned(),
+                system: code_key(system).into_owned(),
+                by_patient: own.by_patient,
+            });
+        }
+        let Numbers { text, identifier, .. } = own.numbers;
+        match value {
+            Value::Coding { display: Some(display), .. } if text != 0 => {
+                self.references.push((Under::Parameter(text), Target::text(display)));
+            }
+            Value::TypedIdentifier { system, code, value } if identifier != 0 => {
+                self.tokens.push(Token {
+                    under: Under::Parameter(identifier),
+                    code: typed_key(code, value),
+                    system: code_key(system.unwrap_or("")).into_owned(),
+                    by_patient: false,
+                });
             }
             _ => {}
         }
     }
 
-    fn token(&mut self, definition: &SearchParameter, parameter: i64, value: &Value<'_>) {
-        let (system, code) = match value {
-            Value::Coding { system, code, .. } => {
-                (system.unwrap_or_default(), code.unwrap_or_default())
+    fn reference(&mut self, own: &Values<'_>, under: &Under, value: &Value<'_>) {
+        match value {
+            Value::Reference(ReferenceValue { reference, identifier, .. }) => {
+                let target = reference.as_deref().and_then(|r| Target::parse(own.terms.own(r)));
+                self.references.extend(target.map(|target| (under.clone(), target)));
+                let identifier = identifier.as_ref().filter(|_| own.numbers.identifier != 0);
+                self.tokens.extend(identifier.map(|identifier| {
+                    let (system, code) = identified(identifier);
+                    Token {
+                        under: Under::Parameter(own.numbers.identifier),
+                        code: code_key(code).into_owned(),
+                        system: code_key(system).into_owned(),
+                        by_patient: false,
+                    }
+                }));
             }
-            Value::Code { system, code } => (system.unwrap_or(""), *code),
-            Value::Identifier(identifier) => {
-                let system = identifier.system.unwrap_or("");
-                (PatientNumber::canonical_system(system), identifier.value.unwrap_or(""))
+            Value::Canonical(url) => {
+                // Found with its version and without.
+                self.references.push((under.clone(), Target::external(url)));
+                if let Some((unversioned, _)) = url.split_once('|') {
+                    self.references.push((under.clone(), Target::external(unversioned)));
+                }
             }
-            Value::ContactPoint { value, .. } => ("", *value),
-            _ => return,
-        };
-        // A coding may have a system alone: `system|` finds it.
-        if !code.is_empty() || !system.is_empty() {
-            self.tokens.push(Token {
-                parameter,
-                code: code_key(code).into_owned(),
-                system: code_key(system).into_owned(),
-                by_patient: by_patient(definition.code),
-            });
+            _ => {}
         }
     }
 
     fn earliest_ms(&self, parameter: i64) -> i64 {
-        let lows = self.dates.iter().filter(|(p, _)| *p == parameter).map(|(_, i)| i.low);
+        let own = |under: &Under| *under == Under::Parameter(parameter);
+        let lows = self.dates.iter().filter(|(under, _)| own(under)).map(|(_, i)| i.low);
         lows.filter(|low| *low != OPEN_LOW)
             .min()
             .map_or(NO_CLINICAL_MS, |low| low.div_euclid(1_000))
@@ -188,10 +261,11 @@ impl Index {
             self.patients.push(id.to_owned());
         }
         for code in resource_type.patient_compartment() {
-            let number = terms.parameter(resource_type, code);
-            let references = self.references.iter().filter(|(p, _)| Some(*p) == number);
+            let numbers = terms.numbers(resource_type, code);
+            let own = |under: &Under| numbers.iter().any(|n| *under == Under::Parameter(n.own));
+            let references = self.references.iter().filter(|(under, _)| own(under));
             let patients = references
-                .filter(|(_, target)| target.resource_type == Some(ResourceType::PATIENT))
+                .filter(|(_, target)| target.resource_type() == Some(ResourceType::PATIENT))
                 .map(|(_, target)| target.id.clone());
             self.patients.extend(patients);
         }
@@ -200,21 +274,66 @@ impl Index {
     }
 }
 
-/// A code as it stands in an index row and in the search for it.
-pub fn code_key(code: &str) -> Cow<'_, str> {
-    if code.len() <= CODE_BYTES_MAX {
-        return Cow::Borrowed(code);
+/// What all values of one parameter have in common.
+struct Values<'a> {
+    numbers: Numbers,
+    by_patient: bool,
+    terms: &'a Vocabulary,
+}
+
+/// System and code of what is searched as a token; nothing if it has neither. A coding may have a
+/// system alone: `system|` finds it.
+fn coded<'v>(value: &'v Value<'_>) -> Option<(&'v str, &'v str)> {
+    let (system, code) = match value {
+        Value::Coding { system, code, .. } => {
+            (system.unwrap_or_default(), code.unwrap_or_default())
+        }
+        Value::Code { system, code } => (system.unwrap_or(""), *code),
+        Value::Identifier(identifier) => identified(identifier),
+        Value::ContactPoint { value, .. } => ("", *value),
+        Value::Uri(uri) => ("", *uri),
+        _ => return None,
+    };
+    (!code.is_empty() || !system.is_empty()).then_some((system, code))
+}
+
+fn identified<'v>(identifier: &IdentifierValue<'v>) -> (&'v str, &'v str) {
+    let system = PatientNumber::canonical_system(identifier.system.unwrap_or(""));
+    (system, identifier.value.unwrap_or(""))
+}
+
+/// An identifier by its type, as it stands in an index row and in the search for it.
+pub fn typed_key(code: &str, value: &str) -> String {
+    code_key(&format!("{code}|{value}")).into_owned()
+}
+
+/// A stored number is what it says, however precisely; a range is all that it spans.
+fn number(under: &Under, value: &Value<'_>) -> Option<Number> {
+    let of = |unit, low, high| Some(Number { under: under.clone(), unit, low, high });
+    let read = |text: &str| Decimal::parse(text).map(|decimal| decimal.value);
+    let unit = |q: &QuantityValue<'_>| Target::unit(q.system, q.code, q.unit);
+    match value {
+        Value::Number(text) => read(text).and_then(|n| of(None, n, n)),
+        Value::Quantity(quantity) => {
+            let n = read(quantity.value)?;
+            let (low, high) = match quantity.comparator {
+                Some("<" | "<=") => (f64::MIN, n),
+                Some(">" | ">=") => (n, f64::MAX),
+                _ => (n, n),
+            };
+            of(unit(quantity), low, high)
+        }
+        Value::Range { low, high } => {
+            let end = |q: &Option<QuantityValue<'_>>, open| match q {
+                Some(quantity) => read(quantity.value),
+                None => Some(open),
+            };
+            let some = low.as_ref().or(high.as_ref())?;
+            of(unit(some), end(low, f64::MIN)?, end(high, f64::MAX)?)
+        }
+        Value::Position { latitude, longitude } => of(None, read(latitude)?, read(longitude)?),
+        _ => None,
     }
-    let mut end = CODE_BYTES_MAX - 65;
-    while !code.is_char_boundary(end) {
-        end -= 1;
-    }
-    let mut key = format!("{}#", &code[..end]);
-    for byte in Sha256::digest(code) {
-        // Writing into a String cannot fail.
-        let _ = write!(key, "{byte:02x}");
-    }
-    Cow::Owned(key)
 }
 
 /// The interval that a date value covers; an open end has no limit.
@@ -245,47 +364,9 @@ fn period_interval(period: &PeriodValue<'_>) -> Option<Interval> {
     }
 }
 
-/// What a reference value points at. Contained resources are no targets.
-fn target(value: &Value<'_>, terms: &Vocabulary) -> Option<Target> {
-    match value {
-        Value::Reference(ReferenceValue { reference: Some(reference), .. }) => {
-            Target::parse(terms.own(reference))
-        }
-        Value::Canonical(url) => Some(Target::external(url)),
-        _ => None,
-    }
-}
-
-impl Target {
-    /// The target of a literal reference; `None` for contained ones and what is no reference.
-    pub fn parse(reference: &str) -> Option<Self> {
-        match Reference::parse(reference) {
-            Reference::Relative { resource_type, id, .. } => {
-                Some(Self { resource_type: Some(resource_type.parse().ok()?), id: id.to_owned() })
-            }
-            Reference::Absolute(url) => Some(Self::external(url)),
-            _ => None,
-        }
-    }
-
-    /// Something that is not of this record.
-    pub fn external(url: &str) -> Self {
-        Self { resource_type: None, id: code_key(url).into_owned() }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_long_code_keeps_its_beginning_and_a_digest() {
-        let long = "é".repeat(300);
-        let key = code_key(&long);
-        assert!(key.len() <= CODE_BYTES_MAX && key.starts_with('é'));
-        assert_ne!(key, code_key(&"é".repeat(301)));
-        assert_eq!(code_key("short"), "short");
-    }
 
     #[test]
     fn an_open_period_has_no_limit_and_a_broken_one_no_interval() {
@@ -307,5 +388,21 @@ mod tests {
             let resource_type = name.parse::<ResourceType>().expect("an R4 type");
             assert_eq!(clinical_parameter(resource_type), Some(code), "{name}");
         }
+    }
+
+    #[test]
+    fn a_union_of_others_has_no_values_of_its_own() {
+        let observation = "Observation".parse::<ResourceType>().expect("an R4 type");
+        let parts = |code: &str| -> Vec<&str> {
+            let parameters = observation.search_parameters();
+            let whole = observation.search_parameter(code).expect("a parameter");
+            whole.parts.iter().map(|part| parameters[*part].code).collect()
+        };
+        assert_eq!(parts("combo-code"), ["code", "component-code"]);
+        assert_eq!(
+            parts("combo-code-value-quantity"),
+            ["code-value-quantity", "component-code-value-quantity"]
+        );
+        assert!(parts("code").is_empty() && parts("subject").is_empty());
     }
 }

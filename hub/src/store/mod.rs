@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`mod@write`] | what a write is and what it decides; pure |
 //! | [`draft`] | a resource's text with the gap for its version; pure |
-//! | [`index`], [`unique`] | what a resource is found by; pure |
+//! | [`index`], [`unique`], [`target`] | what a resource is found by; pure |
 //! | [`effects`] | what a write changes in the index; pure |
 //! | [`vocabulary`] | numbers for names |
 //! | [`query`] | SQL text and its arguments, engine-neutral |
@@ -20,6 +20,7 @@ pub mod index;
 pub mod postgres;
 pub mod query;
 pub mod sqlite;
+pub mod target;
 pub mod unique;
 pub mod vocabulary;
 pub mod write;
@@ -32,7 +33,7 @@ use service::clock::Clock;
 use thiserror::Error;
 
 use crate::registration::outbox::{Outcome, Task};
-use query::{Found, Query};
+use query::{Found, Query, Step, Stepped};
 use vocabulary::Vocabulary;
 use write::{Batch, Conflict, Version, Written};
 
@@ -50,6 +51,9 @@ pub enum StoreError {
     /// What a write rested on has changed since it was prepared; nothing was stored.
     #[error("what the write rests on has changed")]
     Moved,
+    /// The query took longer than a query may.
+    #[error("the query took too long")]
+    TooSlow,
     /// More writes wait than may.
     #[error("the write queue is full")]
     Overloaded,
@@ -62,6 +66,14 @@ pub enum StoreError {
     /// Anything else: a defect.
     #[error("the store failed: {0}")]
     Failed(String),
+}
+
+/// Whose SQL a query is in, where the two differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Engine {
+    Sqlite,
+    Postgres,
 }
 
 /// One of the two engines.
@@ -105,11 +117,6 @@ impl Store {
         on!(self, engine => engine.terms())
     }
 
-    /// The number of a code system; `None` if no one has met it.
-    pub async fn system(&self, system: &str) -> Result<Option<i64>, StoreError> {
-        on!(self, engine => engine.system(system).await)
-    }
-
     /// The current version of a resource; a deletion is a version too.
     pub async fn read(&self, t: ResourceType, id: &str) -> Result<Option<Version>, StoreError> {
         on!(self, engine => engine.read(t, id).await)
@@ -137,9 +144,33 @@ impl Store {
         on!(self, engine => engine.history(t, id, before, limit).await)
     }
 
-    /// Runs a generated search.
-    pub async fn search(&self, query: &Query) -> Result<Vec<Found>, StoreError> {
-        on!(self, engine => engine.search(query).await)
+    /// Whose SQL the store takes.
+    pub fn engine(&self) -> Engine {
+        match self {
+            Self::Sqlite(_) => Engine::Sqlite,
+            Self::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Runs a generated search; with what it found comes a mark of the state that was asked, if
+    /// anything was found.
+    pub async fn page(&self, query: &Query) -> Result<(String, Vec<Found>), StoreError> {
+        on!(self, engine => engine.page(query).await)
+    }
+
+    /// Runs the queries of one page of a walk in one state of the record.
+    pub async fn step(&self, step: Step) -> Result<Stepped, StoreError> {
+        on!(self, engine => engine.step(step).await)
+    }
+
+    /// The units that someone has used.
+    pub async fn units(&self) -> Result<Vec<(i64, String)>, StoreError> {
+        on!(self, engine => engine.units().await)
+    }
+
+    /// Runs a generated query for current resources: key, type, id, text.
+    pub async fn resources(&self, query: &Query) -> Result<Vec<Found>, StoreError> {
+        on!(self, engine => engine.resources(query).await)
     }
 
     /// Runs a generated query for numbers: a count, or directory keys.

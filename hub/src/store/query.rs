@@ -1,12 +1,19 @@
 //! A generated query: SQL text with `$1`, `$2`, … and its arguments, the same for both engines.
 
+use std::fmt;
+
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::write::Version;
 
 /// An argument.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Argument {
     /// A number.
     Number(i64),
+    /// A number that is no whole one.
+    Real(f64),
     /// A text.
     Text(String),
 }
@@ -17,6 +24,7 @@ pub enum Argument {
 pub struct Query {
     sql: String,
     arguments: Vec<Argument>,
+    long: bool,
 }
 
 impl Query {
@@ -30,6 +38,16 @@ impl Query {
         &self.arguments
     }
 
+    /// Whether it may take so long that it must not run on a thread that others wait for.
+    pub fn is_long(&self) -> bool {
+        self.long
+    }
+
+    /// Notes that it may take long.
+    pub fn mark_long(&mut self) {
+        self.long = true;
+    }
+
     /// Appends SQL.
     pub fn push(&mut self, sql: &str) -> &mut Self {
         self.sql.push_str(sql);
@@ -39,6 +57,11 @@ impl Query {
     /// Appends the placeholder of a number.
     pub fn number(&mut self, number: i64) -> &mut Self {
         self.argument(Argument::Number(number))
+    }
+
+    /// Appends the placeholder of a number that is no whole one.
+    pub fn real(&mut self, number: f64) -> &mut Self {
+        self.argument(Argument::Real(number))
     }
 
     /// Appends the placeholder of a text.
@@ -64,6 +87,16 @@ impl Query {
         self.push(")")
     }
 
+    /// Appends the placeholder of a sort value.
+    pub fn value(&mut self, value: &Value) -> &mut Self {
+        match value {
+            Value::Missing => self.push("NULL"),
+            Value::Number(number) => self.number(*number),
+            Value::Real(real) => self.real(*real),
+            Value::Text(text) => self.text(text),
+        }
+    }
+
     fn argument(&mut self, argument: Argument) -> &mut Self {
         self.arguments.push(argument);
         let placeholder = format!("${}", self.arguments.len());
@@ -76,12 +109,60 @@ impl Query {
 pub struct Found {
     /// Its key.
     pub key: i64,
-    /// The value by which the search is ordered.
-    pub order: i64,
+    /// The number of its type.
+    pub resource_type: i64,
     /// Its id.
     pub id: String,
     /// Its text.
     pub body: Bytes,
+    /// The values by which the search is ordered.
+    pub order: Vec<Value>,
+}
+
+/// A value by which a search is ordered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// None: it comes last.
+    Missing,
+    /// A number.
+    Number(i64),
+    /// A number that is no whole one.
+    Real(f64),
+    /// A text.
+    Text(String),
+}
+
+/// A query about some keys.
+pub type ByKeys = Box<dyn Fn(&[i64]) -> Query + Send + Sync>;
+
+/// The queries of one page of a walk, asked of one state of the record.
+pub struct Step {
+    /// What has changed since the page before and matches.
+    pub changed: Query,
+    /// Of those keys: the versions that were current when the walk began and until they changed.
+    pub before: ByKeys,
+    /// The page.
+    pub page: Query,
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Step").field("page", &self.page).finish_non_exhaustive()
+    }
+}
+
+/// What a [`Step`] found.
+#[derive(Debug)]
+pub struct Stepped {
+    /// The state that was asked: see [`super::Store::page`].
+    pub mark: String,
+    /// What has changed since the page before and matches.
+    pub changed: Vec<Found>,
+    /// Keys with the versions that were current before.
+    pub before: Vec<(i64, Version)>,
+    /// The page.
+    pub page: Vec<Found>,
 }
 
 #[cfg(test)]

@@ -6,17 +6,29 @@
 use std::collections::HashMap;
 use std::sync::RwLock;
 
-use fhir::definitions::ResourceType;
+use fhir::definitions::{Leaf, ParameterKind, ResourceType, SearchParameter};
 
 /// The term number of "no system".
 pub const NO_SYSTEM: i64 = 0;
+
+/// The numbers under which a parameter's values stand in the index; 0 where it has no such values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Numbers {
+    /// The values themselves.
+    pub own: i64,
+    /// The texts beside a token's codes: what `:text` searches.
+    pub text: i64,
+    /// Identifiers by their type (`:of-type`), or the identifiers that a Reference refers by
+    /// (`:identifier`).
+    pub identifier: i64,
+}
 
 /// All terms that this process has met.
 #[derive(Debug)]
 pub struct Vocabulary {
     base: String,
     types: Vec<i64>,
-    parameters: Vec<Vec<i64>>,
+    parameters: Vec<Vec<Numbers>>,
     systems: RwLock<HashMap<String, i64>>,
 }
 
@@ -26,9 +38,16 @@ impl Vocabulary {
         let mut terms = Vec::new();
         for resource_type in ResourceType::all() {
             terms.push(resource_type.as_str().to_owned());
-            terms.extend(
-                resource_type.search_parameters().iter().map(|p| term(resource_type, p.code)),
-            );
+            for parameter in resource_type.search_parameters() {
+                terms.push(term(resource_type, parameter.code));
+                let aspects = [text_aspect(parameter), identifier_aspect(parameter)];
+                terms.extend(
+                    aspects
+                        .into_iter()
+                        .flatten()
+                        .map(|aspect| term(resource_type, &format!("{}{aspect}", parameter.code))),
+                );
+            }
         }
         terms
     }
@@ -41,8 +60,18 @@ impl Vocabulary {
     pub fn new(terms: HashMap<String, i64>, base: &str) -> Self {
         let number = |text: &str| terms[text];
         let types = ResourceType::all().map(|t| number(t.as_str())).collect();
+        let numbers = |t: ResourceType, parameter: &SearchParameter| {
+            let aspect = |aspect: Option<&str>| {
+                aspect.map_or(0, |a| number(&term(t, &format!("{}{a}", parameter.code))))
+            };
+            Numbers {
+                own: number(&term(t, parameter.code)),
+                text: aspect(text_aspect(parameter)),
+                identifier: aspect(identifier_aspect(parameter)),
+            }
+        };
         let parameters = ResourceType::all()
-            .map(|t| t.search_parameters().iter().map(|p| number(&term(t, p.code))).collect())
+            .map(|t| t.search_parameters().iter().map(|p| numbers(t, p)).collect())
             .collect();
         let base = format!("{}/", base.trim_end_matches('/'));
         Self { base, types, parameters, systems: RwLock::new(terms) }
@@ -58,17 +87,28 @@ impl Vocabulary {
         self.types[resource_type.index()]
     }
 
+    /// The resource type of a number.
+    pub fn type_of(&self, number: i64) -> Option<ResourceType> {
+        ResourceType::all().zip(&self.types).find(|(_, n)| **n == number).map(|(t, _)| t)
+    }
+
     /// The numbers of a type's search parameters, in the order of
     /// [`ResourceType::search_parameters`].
-    pub fn parameters(&self, resource_type: ResourceType) -> &[i64] {
+    pub fn parameters(&self, resource_type: ResourceType) -> &[Numbers] {
         &self.parameters[resource_type.index()]
     }
 
-    /// The number of a type's search parameter.
-    pub fn parameter(&self, resource_type: ResourceType, code: &str) -> Option<i64> {
+    /// The numbers of a type's search parameter; those of its parts, if it is the union of others.
+    pub fn numbers(&self, resource_type: ResourceType, code: &str) -> Vec<Numbers> {
         let parameters = resource_type.search_parameters();
-        let place = parameters.binary_search_by(|p| p.code.cmp(code)).ok()?;
-        Some(self.parameters(resource_type)[place])
+        let Ok(place) = parameters.binary_search_by(|p| p.code.cmp(code)) else {
+            return Vec::new();
+        };
+        let numbers = self.parameters(resource_type);
+        match parameters[place].parts.as_slice() {
+            [] => vec![numbers[place]],
+            parts => parts.iter().map(|part| numbers[*part]).collect(),
+        }
     }
 
     /// The number of a code system, if it was met.
@@ -97,4 +137,25 @@ impl Vocabulary {
 
 fn term(resource_type: ResourceType, parameter: &str) -> String {
     format!("{resource_type}.{parameter}")
+}
+
+/// Whether a token has texts beside its codes.
+fn text_aspect(parameter: &SearchParameter) -> Option<&'static str> {
+    let worded = |leaf| matches!(leaf, Leaf::CodeableConcept | Leaf::Coding | Leaf::Identifier);
+    (parameter.kind == ParameterKind::Token && parameter.terms.iter().any(|t| worded(t.leaf)))
+        .then_some(":text")
+}
+
+fn identifier_aspect(parameter: &SearchParameter) -> Option<&'static str> {
+    match parameter.kind {
+        ParameterKind::Token => {
+            let typed = parameter.terms.iter().any(|term| term.leaf == Leaf::Identifier);
+            typed.then_some(":of-type")
+        }
+        ParameterKind::Reference => {
+            let refers = parameter.terms.iter().any(|term| term.leaf == Leaf::Reference);
+            refers.then_some(":identifier")
+        }
+        _ => None,
+    }
 }

@@ -10,7 +10,8 @@ use super::registration;
 use super::rows::Rows;
 use crate::store::StoreError;
 use crate::store::effects::{Effects, Numbers, index_of, targets};
-use crate::store::index::{Index, NO_CLINICAL_MS, Target};
+use crate::store::index::{Index, NO_CLINICAL_MS};
+use crate::store::target::Target;
 use crate::store::vocabulary::Vocabulary;
 use crate::store::write::{Batch, Conflict, Decision, Method, Version, Write, Written, decide};
 
@@ -87,7 +88,8 @@ async fn expect(connection: &mut PgConnection, batch: &Batch) -> Result<(), Fail
     sqlx::query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE").execute(&mut *connection).await?;
     for expected in &batch.expected {
         let rows = super::statement(&expected.query).fetch_all(&mut *connection).await?;
-        if !expected.holds(rows.iter().map(|row| row.get(0)).collect()) {
+        let keys: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+        if !expected.holds(&keys) {
             return Err(StoreError::Moved.into());
         }
     }
@@ -95,7 +97,7 @@ async fn expect(connection: &mut PgConnection, batch: &Batch) -> Result<(), Fail
 }
 
 fn own_target(write: &Write) -> Target {
-    Target { resource_type: Some(write.resource_type), id: write.id.clone() }
+    Target::resource(write.resource_type, &write.id)
 }
 
 /// Finds or enters the directory keys of `targets`, always in the same order.
@@ -109,7 +111,7 @@ async fn enter_keys(
     if wanted.is_empty() {
         return Ok(());
     }
-    let number = |t: &Target| t.resource_type.map_or(0, |t| terms.resource_type(t));
+    let number = |target: &Target| target.space.number(|t| terms.resource_type(t));
     let types: Vec<i64> = wanted.iter().map(number).collect();
     let ids: Vec<&str> = wanted.iter().map(|target| target.id.as_str()).collect();
     sqlx::query(
@@ -247,14 +249,15 @@ async fn store(connection: &mut PgConnection, steps: &[Step]) -> Result<(), Fail
     if !replaced.is_empty() {
         let keys: Vec<i64> = replaced.iter().map(|step| step.key).collect();
         sqlx::query(
-            "INSERT INTO history (key, version, updated, method, body) \
-             SELECT key, version, updated, method, body FROM resource WHERE key = ANY($1)",
+            "INSERT INTO history (key, version, updated, method, stamp, body) \
+             SELECT key, version, updated, method, stamp, body FROM resource WHERE key = ANY($1)",
         )
         .bind(&keys)
         .execute(&mut *connection)
         .await?;
         let sql = "UPDATE resource r SET version = n.version, updated = n.updated, \
-                   method = n.method, clinical_ms = n.clinical_ms, body = n.body FROM unnest(\
+                   method = n.method, clinical_ms = n.clinical_ms, body = n.body, \
+                   stamp = DEFAULT FROM unnest(\
                    $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], \
                    $6::bigint[], $7::bytea[]) AS n (key, type, version, updated, method, \
                    clinical_ms, body) WHERE r.key = n.key";

@@ -7,6 +7,7 @@
 mod apply;
 mod registration;
 mod rows;
+mod search;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,13 +21,16 @@ use sqlx::{AssertSqlSafe, Postgres as Engine, Row};
 use tokio::sync::Semaphore;
 
 use super::StoreError;
-use super::query::{Argument, Found, Query};
+use super::query::{Argument, Query};
 use super::vocabulary::Vocabulary;
 use super::write::{Batch, Method, Version, Written};
 use crate::registration::outbox::{Outcome, Task};
 
-const SCHEMA_VERSION: &[u8] = b"1";
-const SCHEMA: &str = include_str!("../schema/postgres.sql");
+/// How the schema came to be, step by step; a step is frozen once it is merged.
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../schema/postgres/0001_record.sql"),
+    include_str!("../schema/postgres/0002_search.sql"),
+];
 /// One process migrates at a time ("hub" in ASCII).
 const MIGRATION_LOCK: i64 = 0x0068_7562;
 const CONNECTIONS_MAX: u32 = 16;
@@ -127,22 +131,6 @@ impl Postgres {
         Ok((rows.iter().map(version).collect(), total))
     }
 
-    pub(super) async fn search(&self, query: &Query) -> Result<Vec<Found>, StoreError> {
-        let rows = statement(query).fetch_all(&self.pool).await?;
-        let found = rows.iter().map(|row| Found {
-            key: row.get(0),
-            order: row.get(1),
-            id: row.get(2),
-            body: Bytes::from(row.get::<Vec<u8>, _>(3)),
-        });
-        Ok(found.collect())
-    }
-
-    pub(super) async fn numbers(&self, query: &Query) -> Result<Vec<i64>, StoreError> {
-        let rows = statement(query).fetch_all(&self.pool).await?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
-    }
-
     pub(super) async fn write(&self, batch: Batch) -> Result<Vec<Written>, StoreError> {
         let _permit = self.writes.try_acquire().map_err(|_| StoreError::Overloaded)?;
         self.enter_systems(&batch).await?;
@@ -170,18 +158,6 @@ impl Postgres {
             self.terms.learn(enter_terms(&self.pool, &unknown).await?);
         }
         Ok(())
-    }
-
-    /// The number of a code system, perhaps one that another process has met.
-    pub(super) async fn system(&self, system: &str) -> Result<Option<i64>, StoreError> {
-        if let Some(number) = self.terms.system(system) {
-            return Ok(Some(number));
-        }
-        let mut connection = self.pool.acquire().await?;
-        let found = find_terms(&mut connection, &[system.to_owned()]).await?;
-        let number = found.first().map(|(_, number)| *number);
-        self.terms.learn(found);
-        Ok(number)
     }
 
     pub(super) async fn due_registrations(
@@ -231,25 +207,27 @@ async fn migrate(pool: &PgPool, base: &str) -> Result<Vocabulary, StoreError> {
     let empty: bool = sqlx::query_scalar("SELECT to_regclass('setting') IS NULL")
         .fetch_one(&mut *transaction)
         .await?;
+    let done = if empty { 0 } else { migrated(&mut transaction).await? };
+    for step in &MIGRATIONS[done..] {
+        sqlx::raw_sql(*step).execute(&mut *transaction).await?;
+    }
     if empty {
-        sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
         let secret: [u8; 32] = {
             let (a, b) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
             std::array::from_fn(|i| if i < 16 { a.as_bytes()[i] } else { b.as_bytes()[i - 16] })
         };
-        sqlx::query("INSERT INTO setting (name, value) VALUES ('secret', $1), ('schema', $2)")
+        sqlx::query("INSERT INTO setting (name, value) VALUES ('secret', $1)")
             .bind(secret.to_vec())
-            .bind(SCHEMA_VERSION)
             .execute(&mut *transaction)
             .await?;
     }
-    let schema: Vec<u8> = sqlx::query_scalar("SELECT value FROM setting WHERE name = 'schema'")
-        .fetch_one(&mut *transaction)
-        .await?;
-    if schema != SCHEMA_VERSION {
-        let text = "the database has a schema that this program does not know";
-        return Err(StoreError::Unavailable(text.into()));
-    }
+    sqlx::query(
+        "INSERT INTO setting (name, value) VALUES ('schema', $1) \
+         ON CONFLICT (name) DO UPDATE SET value = $1",
+    )
+    .bind(MIGRATIONS.len().to_string().into_bytes())
+    .execute(&mut *transaction)
+    .await?;
     transaction.commit().await?;
     enter_terms(pool, &Vocabulary::fixed_terms()).await?;
     let rows = sqlx::query("SELECT text, id FROM term").fetch_all(pool).await?;
@@ -257,6 +235,18 @@ async fn migrate(pool: &PgPool, base: &str) -> Result<Vocabulary, StoreError> {
     // What was parked is tried again: whoever started us may have mended it.
     sqlx::query("UPDATE registration SET state = 0, due = 0 WHERE state = 2").execute(pool).await?;
     Ok(Vocabulary::new(terms, base))
+}
+
+/// How many of [`MIGRATIONS`] a database has.
+async fn migrated(connection: &mut PgConnection) -> Result<usize, StoreError> {
+    let schema: Vec<u8> = sqlx::query_scalar("SELECT value FROM setting WHERE name = 'schema'")
+        .fetch_one(connection)
+        .await?;
+    let done = std::str::from_utf8(&schema).ok().and_then(|text| text.parse().ok());
+    done.filter(|done| *done <= MIGRATIONS.len()).ok_or_else(|| {
+        let text = "the database has a schema that this program does not know";
+        StoreError::Unavailable(text.into())
+    })
 }
 
 async fn enter_terms(pool: &PgPool, texts: &[String]) -> Result<Vec<(String, i64)>, StoreError> {
@@ -290,6 +280,7 @@ fn statement(query: &Query) -> Statement<'static, Engine, PgArguments> {
     for argument in query.arguments() {
         statement = match argument {
             Argument::Number(number) => statement.bind(*number),
+            Argument::Real(real) => statement.bind(*real),
             Argument::Text(text) => statement.bind(text.clone()),
         };
     }
@@ -312,6 +303,7 @@ impl From<sqlx::Error> for StoreError {
             error.as_database_error().and_then(|e| e.code().map(std::borrow::Cow::into_owned));
         match code.as_deref() {
             Some("53100") => Self::Full,
+            Some("57014") => Self::TooSlow,
             // Connections, shutdowns, read-only servers, cancelled statements.
             Some(code)
                 if ["08", "57", "53", "25", "28", "3D"].iter().any(|c| code.starts_with(c)) =>

@@ -31,6 +31,15 @@ struct Date {
 }
 
 #[derive(Default)]
+struct Number {
+    key: Vec<i64>,
+    parameter: Vec<i64>,
+    unit: Vec<i64>,
+    low: Vec<f64>,
+    high: Vec<f64>,
+}
+
+#[derive(Default)]
 struct Reference {
     parameter: Vec<i64>,
     target: Vec<i64>,
@@ -44,6 +53,7 @@ pub(super) struct Rows {
     token: Token,
     patient_token: Token,
     date: Date,
+    number: Number,
     reference: Reference,
 }
 
@@ -68,6 +78,13 @@ impl Rows {
                 self.date.low.push(*low);
                 self.date.high.push(*high);
             }
+            Row::Number { parameter, unit, low, high } => {
+                self.number.key.push(key);
+                self.number.parameter.push(*parameter);
+                self.number.unit.push(*unit);
+                self.number.low.push(low.0);
+                self.number.high.push(high.0);
+            }
             Row::Reference { parameter, target } => {
                 self.reference.parameter.push(*parameter);
                 self.reference.target.push(*target);
@@ -89,6 +106,8 @@ impl Rows {
                  $5::bigint[], $6::bigint[])",
                 "INSERT INTO date (key, param, low, high) SELECT * FROM \
                  unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])",
+                "INSERT INTO number (key, param, unit, low, high) SELECT * FROM \
+                 unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::float8[], $5::float8[])",
                 "INSERT INTO reference (param, target, key) SELECT * FROM \
                  unnest($1::bigint[], $2::bigint[], $3::bigint[])",
             ],
@@ -116,6 +135,9 @@ impl Rows {
                  unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) \
                  AS g (a, b, c, d) WHERE t.key = g.a AND t.param = g.b AND t.low = g.c \
                  AND t.high = g.d",
+                "DELETE FROM number t USING unnest($1::bigint[], $2::bigint[], $3::bigint[], \
+                 $4::float8[], $5::float8[]) AS g (a, b, c, d, e) WHERE t.key = g.a \
+                 AND t.param = g.b AND t.unit = g.c AND t.low = g.d AND t.high = g.e",
                 "DELETE FROM reference t USING \
                  unnest($1::bigint[], $2::bigint[], $3::bigint[]) \
                  AS g (a, b, c) WHERE t.param = g.a AND t.target = g.b AND t.key = g.c",
@@ -128,7 +150,7 @@ impl Rows {
     async fn run(
         self,
         connection: &mut PgConnection,
-        [compartment, token, patient_token, date, reference]: [&'static str; 5],
+        [compartment, token, patient_token, date, number, reference]: [&'static str; 6],
     ) -> Result<(), sqlx::Error> {
         let rows = self.compartment;
         if !rows.key.is_empty() {
@@ -151,6 +173,12 @@ impl Rows {
         if !rows.key.is_empty() {
             let statement = sqlx::query(date).bind(rows.key).bind(rows.parameter).bind(rows.low);
             statement.bind(rows.high).execute(&mut *connection).await?;
+        }
+        let rows = self.number;
+        if !rows.key.is_empty() {
+            let statement = sqlx::query(number).bind(rows.key).bind(rows.parameter);
+            let statement = statement.bind(rows.unit).bind(rows.low).bind(rows.high);
+            statement.execute(&mut *connection).await?;
         }
         let rows = self.reference;
         if !rows.key.is_empty() {

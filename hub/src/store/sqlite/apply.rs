@@ -3,14 +3,23 @@
 
 use std::collections::HashMap;
 
-use fhir::definitions::ResourceType;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::store::StoreError;
 use crate::store::effects::{Effects, Numbers, Row, index_of, targets};
-use crate::store::index::{NO_CLINICAL_MS, Target};
+use crate::store::index::NO_CLINICAL_MS;
+use crate::store::target::Target;
 use crate::store::vocabulary::Vocabulary;
 use crate::store::write::{Batch, Conflict, Decision, Method, Version, Write, Written, decide};
+
+/// When a batch has its turn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    /// Microseconds since 1970.
+    pub now: i64,
+    /// The number of the commit.
+    pub stamp: i64,
+}
 
 /// A row's resource.
 #[derive(Clone, Copy)]
@@ -25,19 +34,19 @@ pub(super) fn batch(
     terms: &Vocabulary,
     new_systems: &HashMap<String, i64>,
     batch: &Batch,
-    now: i64,
+    turn: Turn,
 ) -> Result<Vec<Written>, StoreError> {
     for expected in &batch.expected {
-        if !expected.holds(super::keys(connection, &expected.query)?) {
+        if !expected.holds(&super::keys(connection, &expected.query)?) {
             return Err(StoreError::Moved);
         }
     }
     let (keys, claims) = (HashMap::new(), Vec::new());
-    let mut apply = Apply { connection, terms, new_systems, keys, claims };
+    let mut apply = Apply { connection, terms, new_systems, turn, keys, claims };
     let mut written = Vec::with_capacity(batch.writes.len());
     let mut audit = batch.audit.clone();
     for (entry, write) in batch.writes.iter().enumerate() {
-        let result = apply.write(entry, write, now)?;
+        let result = apply.write(entry, write)?;
         let version = result.version.as_ref().map_or(0, |version| version.version);
         audit.entity.push(format!("{}/{}/_history/{version}", write.resource_type, write.id));
         written.push(result);
@@ -46,7 +55,7 @@ pub(super) fn batch(
     let entry = serde_json::to_string(&audit).map_err(|e| StoreError::Failed(e.to_string()))?;
     connection
         .prepare_cached("INSERT INTO audit (recorded, entry) VALUES (?1, ?2)")?
-        .execute(params![now, entry])?;
+        .execute(params![turn.now, entry])?;
     Ok(written)
 }
 
@@ -54,6 +63,7 @@ struct Apply<'a> {
     connection: &'a Connection,
     terms: &'a Vocabulary,
     new_systems: &'a HashMap<String, i64>,
+    turn: Turn,
     keys: HashMap<Target, i64>,
     /// What each write claims and gives up: done when all are stored, so that an identifier can
     /// pass from one resource to another within a batch.
@@ -61,12 +71,11 @@ struct Apply<'a> {
 }
 
 impl Apply<'_> {
-    fn write(&mut self, entry: usize, write: &Write, now: i64) -> Result<Written, StoreError> {
-        let resource_type = Some(write.resource_type);
-        let key = self.key(Target { resource_type, id: write.id.clone() })?;
+    fn write(&mut self, entry: usize, write: &Write) -> Result<Written, StoreError> {
+        let key = self.key(Target::resource(write.resource_type, &write.id))?;
         let current = self.current(key)?;
         let refused = |conflict| StoreError::Conflict { entry, conflict };
-        let decision = decide(write, current.as_ref(), now).map_err(refused)?;
+        let decision = decide(write, current.as_ref(), self.turn.now).map_err(refused)?;
         let created = current.as_ref().is_none_or(|version| version.method == Method::Delete);
         let Decision::Store(version) = decision else {
             return Ok(Written { version: current, created: false });
@@ -92,27 +101,23 @@ impl Apply<'_> {
         if let Some(key) = self.keys.get(&target) {
             return Ok(*key);
         }
-        let resource_type = self.type_number(target.resource_type);
+        let space = target.space.number(|t| self.terms.resource_type(t));
         let select = "SELECT key FROM directory WHERE type = ?1 AND id = ?2";
         let found = self
             .connection
             .prepare_cached(select)?
-            .query_row(params![resource_type, target.id], |row| row.get(0))
+            .query_row(params![space, target.id], |row| row.get(0))
             .optional()?;
         let key = if let Some(key) = found {
             key
         } else {
             self.connection
                 .prepare_cached("INSERT INTO directory (type, id) VALUES (?1, ?2)")?
-                .execute(params![resource_type, target.id])?;
+                .execute(params![space, target.id])?;
             self.connection.last_insert_rowid()
         };
         self.keys.insert(target, key);
         Ok(key)
-    }
-
-    fn type_number(&self, resource_type: Option<ResourceType>) -> i64 {
-        resource_type.map_or(0, |t| self.terms.resource_type(t))
     }
 
     fn current(&self, key: i64) -> Result<Option<Version>, StoreError> {
@@ -122,13 +127,15 @@ impl Apply<'_> {
 
     fn store(&self, owner: Owner, version: &Version, replaces: bool) -> Result<(), StoreError> {
         if replaces {
-            let sql = "INSERT INTO history (key, version, updated, method, body) \
-                       SELECT key, version, updated, method, body FROM resource WHERE key = ?1";
+            let sql = "INSERT INTO history (key, version, updated, method, stamp, body) \
+                       SELECT key, version, updated, method, stamp, body FROM resource WHERE key = ?1";
             self.connection.prepare_cached(sql)?.execute([owner.key])?;
         }
-        let sql = "INSERT INTO resource (key, type, version, updated, method, clinical_ms, body) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (key) DO UPDATE SET \
-                   version = ?3, updated = ?4, method = ?5, clinical_ms = ?6, body = ?7";
+        let sql = "INSERT INTO resource \
+                   (key, type, version, updated, method, clinical_ms, stamp, body) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (key) DO UPDATE SET \
+                   version = ?3, updated = ?4, method = ?5, clinical_ms = ?6, stamp = ?7, \
+                   body = ?8";
         self.connection.prepare_cached(sql)?.execute(params![
             owner.key,
             owner.resource_type,
@@ -136,6 +143,7 @@ impl Apply<'_> {
             version.updated,
             version.method as i64,
             owner.clinical_ms,
+            self.turn.stamp,
             version.body.as_deref(),
         ])?;
         Ok(())
@@ -168,6 +176,9 @@ impl Apply<'_> {
             }
             Row::Date { parameter, low, high } => {
                 statement.execute(params![key, parameter, low, high])
+            }
+            Row::Number { parameter, unit, low, high } => {
+                statement.execute(params![key, parameter, unit, low.0, high.0])
             }
             Row::Reference { parameter, target } => {
                 statement.execute(params![parameter, target, key])
@@ -243,6 +254,11 @@ fn statements(row: &Row) -> (&'static str, &'static str) {
         Row::Date { .. } => (
             "DELETE FROM date WHERE key = ?1 AND param = ?2 AND low = ?3 AND high = ?4",
             "INSERT INTO date (key, param, low, high) VALUES (?1, ?2, ?3, ?4)",
+        ),
+        Row::Number { .. } => (
+            "DELETE FROM number WHERE key = ?1 AND param = ?2 AND unit = ?3 AND low = ?4 \
+             AND high = ?5",
+            "INSERT INTO number (key, param, unit, low, high) VALUES (?1, ?2, ?3, ?4, ?5)",
         ),
         Row::Reference { .. } => (
             "DELETE FROM reference WHERE param = ?1 AND target = ?2 AND key = ?3",

@@ -8,40 +8,48 @@
 
 mod apply;
 mod registration;
+mod search;
 mod writer;
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Instant;
 
 use bytes::Bytes;
 use fhir::definitions::ResourceType;
-use rusqlite::types::ToSqlOutput;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, ToSql, params, params_from_iter};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params, params_from_iter};
 use service::clock::Clock;
 
 use super::StoreError;
-use super::query::{Argument, Found, Query};
+use super::query::Query;
 use super::vocabulary::Vocabulary;
 use super::write::{Batch, Method, Version, Written};
 use crate::registration::outbox::{Outcome, Task};
 
 /// Older versions may corrupt a WAL database with several connections.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
-/// The schema this program writes.
-const SCHEMA_VERSION: i64 = 1;
-const SCHEMA: &str = include_str!("../schema/sqlite.sql");
+/// How the schema came to be, step by step; a step is frozen once it is merged.
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../schema/sqlite/0001_record.sql"),
+    include_str!("../schema/sqlite/0002_search.sql"),
+];
 /// Page cache of the writer, in KiB; of a reader, in KiB.
 const WRITER_CACHE_KIB: i64 = 64 << 10;
 const READER_CACHE_KIB: i64 = 4 << 10;
+/// How long a read may take.
+const READ_MS_MAX: u64 = 20_000;
+/// How many of SQLite's own steps a read makes between looks at the time: some milliseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 100_000;
 
 /// An open SQLite store.
 #[derive(Debug)]
 pub struct Sqlite {
     path: PathBuf,
-    terms: std::sync::Arc<Vocabulary>,
-    readers: Mutex<Vec<Connection>>,
+    terms: Arc<Vocabulary>,
+    readers: Mutex<Vec<Reader>>,
     writer: writer::Writer,
     secret: [u8; 32],
     clock: Clock,
@@ -66,7 +74,7 @@ impl Sqlite {
             connection.query_row("SELECT value FROM setting WHERE name = 'secret'", [], |row| {
                 row.get(0)
             })?;
-        let terms = std::sync::Arc::new(terms);
+        let terms = Arc::new(terms);
         let writer = writer::Writer::start(connection, terms.clone(), clock.clone())?;
         let readers = Mutex::new(Vec::new());
         Ok(Self { path: path.to_owned(), terms, readers, writer, secret, clock, _lock: lock })
@@ -74,11 +82,6 @@ impl Sqlite {
 
     pub(super) fn terms(&self) -> &Vocabulary {
         &self.terms
-    }
-
-    /// All systems are known: this process alone enters them.
-    pub(super) async fn system(&self, system: &str) -> Result<Option<i64>, StoreError> {
-        Ok(self.terms.system(system))
     }
 
     pub(super) async fn write(&self, batch: Batch) -> Result<Vec<Written>, StoreError> {
@@ -150,25 +153,6 @@ impl Sqlite {
         Ok((versions, total))
     }
 
-    pub(super) async fn search(&self, query: &Query) -> Result<Vec<Found>, StoreError> {
-        self.with_reader(|c| {
-            let mut statement = c.prepare_cached(query.sql())?;
-            let found = statement.query_map(params_from_iter(query.arguments()), |row| {
-                Ok(Found {
-                    key: row.get(0)?,
-                    order: row.get(1)?,
-                    id: row.get(2)?,
-                    body: Bytes::copy_from_slice(row.get_ref(3)?.as_blob()?),
-                })
-            })?;
-            Ok(found.collect::<Result<_, _>>()?)
-        })
-    }
-
-    pub(super) async fn numbers(&self, query: &Query) -> Result<Vec<i64>, StoreError> {
-        self.with_reader(|c| Ok(keys(c, query)?))
-    }
-
     pub(super) async fn due_registrations(
         &self,
         limit: usize,
@@ -192,21 +176,47 @@ impl Sqlite {
         self.with_reader(|c| Ok(registration::depth(c)?))
     }
 
-    /// Lends a reader's connection; a statement never waits inside, so no lock is held meanwhile.
+    /// Lends a reader's connection, for no longer than [`READ_MS_MAX`].
     fn with_reader<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let lent = self.readers.lock().expect("no holder of this lock panics").pop();
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = match lent {
-            Some(connection) => connection,
-            None => connect(&self.path, flags, READER_CACHE_KIB)?,
+        let reader = match lent {
+            Some(reader) => reader,
+            None => Reader::open(&self.path)?,
         };
-        let result = read(&connection);
-        self.readers.lock().expect("no holder of this lock panics").push(connection);
+        reader.ends_ms.store(now_ms() + READ_MS_MAX, Ordering::Relaxed);
+        let result = read(&reader.connection);
+        self.readers.lock().expect("no holder of this lock panics").push(reader);
         result
     }
+}
+
+/// A connection for reading that gives up in time.
+#[derive(Debug)]
+struct Reader {
+    connection: Connection,
+    /// When what it runs now must end, in milliseconds of [`now_ms`].
+    ends_ms: Arc<AtomicU64>,
+}
+
+impl Reader {
+    fn open(path: &Path) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = connect(path, flags, READER_CACHE_KIB)?;
+        let ends_ms = Arc::new(AtomicU64::new(u64::MAX));
+        let ends = ends_ms.clone();
+        let overdue = move || now_ms() > ends.load(Ordering::Relaxed);
+        connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(overdue))?;
+        Ok(Self { connection, ends_ms })
+    }
+}
+
+/// Milliseconds since some moment before the first call.
+fn now_ms() -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 const HEAD_TEXT: &str = "The database beside this file holds a record. If the database is gone, \
@@ -254,7 +264,7 @@ fn connect(path: &Path, flags: OpenFlags, cache_kib: i64) -> Result<Connection, 
     Ok(connection)
 }
 
-/// Brings an empty or older database to [`SCHEMA_VERSION`] and reads its terms.
+/// Brings an empty or older database to the latest of [`MIGRATIONS`] and reads its terms.
 fn migrate(connection: &Connection, path: &Path, base: &str) -> Result<Vocabulary, StoreError> {
     connection.pragma_update(None, "page_size", 8_192)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
@@ -263,22 +273,22 @@ fn migrate(connection: &Connection, path: &Path, base: &str) -> Result<Vocabular
     connection.pragma_update(None, "wal_autocheckpoint", 16_000)?;
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    match found {
-        0 if beside(path, "-head").exists() => return Err(emptied(path)),
-        0 => {
-            connection.execute_batch(SCHEMA)?;
-            connection.execute(
-                "INSERT INTO setting (name, value) VALUES ('secret', randomblob(32))",
-                [],
-            )?;
-            connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        }
-        SCHEMA_VERSION => {}
-        newer => {
-            return Err(StoreError::Unavailable(format!(
-                "the database has schema {newer}; this program knows {SCHEMA_VERSION}"
-            )));
-        }
+    if found == 0 && beside(path, "-head").exists() {
+        return Err(emptied(path));
+    }
+    let done = usize::try_from(found).ok().filter(|done| *done <= MIGRATIONS.len());
+    let done = done.ok_or_else(|| {
+        let known = MIGRATIONS.len();
+        let text = format!("the database has schema {found}; this program knows {known}");
+        StoreError::Unavailable(text)
+    })?;
+    for step in &MIGRATIONS[done..] {
+        connection.execute_batch(step)?;
+    }
+    connection.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;
+    if done == 0 {
+        let sql = "INSERT INTO setting (name, value) VALUES ('secret', randomblob(32))";
+        connection.execute(sql, [])?;
     }
     let mut insert = connection.prepare("INSERT OR IGNORE INTO term (text) VALUES (?1)")?;
     for term in Vocabulary::fixed_terms() {
@@ -307,15 +317,6 @@ fn version(row: &Row<'_>) -> rusqlite::Result<Version> {
     })
 }
 
-impl ToSql for Argument {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        match self {
-            Self::Number(number) => number.to_sql(),
-            Self::Text(text) => text.to_sql(),
-        }
-    }
-}
-
 fn unavailable(error: std::io::Error) -> StoreError {
     StoreError::Unavailable(error.to_string())
 }
@@ -324,10 +325,11 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::{
             CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase,
-            ReadOnly, SystemIoFailure,
+            OperationInterrupted, ReadOnly, SystemIoFailure,
         };
         match error.sqlite_error_code() {
             Some(DiskFull) => Self::Full,
+            Some(OperationInterrupted) => Self::TooSlow,
             // Another program holds the file for now; it will let go.
             Some(DatabaseBusy | DatabaseLocked) => Self::Overloaded,
             Some(CannotOpen | ReadOnly | SystemIoFailure | DatabaseCorrupt | NotADatabase) => {

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use service::clock::Clock;
 use tokio::sync::oneshot;
 
+use super::apply::Turn;
 use super::{apply, registration};
 use crate::registration::outbox::{Outcome, Task};
 use crate::store::StoreError;
@@ -145,8 +146,8 @@ impl Thread {
             refuse_all(group, error);
             return;
         }
-        let new_systems = match self.begin(&group) {
-            Ok(new_systems) => new_systems,
+        let (new_systems, stamp) = match self.begin(&group) {
+            Ok(begun) => begun,
             Err(error) => {
                 self.roll_back(&error);
                 refuse_all(group, &error);
@@ -159,7 +160,7 @@ impl Thread {
             let Some(job) = jobs.next() else {
                 break self.connection.execute_batch("COMMIT").map_err(StoreError::from);
             };
-            if let Err(error) = self.run_job(job, &new_systems, &mut done) {
+            if let Err(error) = self.run_job(job, &new_systems, stamp, &mut done) {
                 break Err(error);
             }
         };
@@ -186,9 +187,12 @@ impl Thread {
         self.note(error);
     }
 
-    /// Opens the transaction and enters code systems that no one has met.
-    fn begin(&self, group: &[Job]) -> Result<HashMap<String, i64>, StoreError> {
+    /// Opens the transaction and enters code systems that no one has met; gives them with the number of
+    /// the commit.
+    fn begin(&self, group: &[Job]) -> Result<(HashMap<String, i64>, i64), StoreError> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let sql = "SELECT coalesce(max(stamp), 0) + 1 FROM resource";
+        let stamp = self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
         let contents = group.iter().filter_map(Job::batch).flat_map(|batch| &batch.writes);
         let tokens = contents.filter_map(|w| w.action.content()).flat_map(|c| &c.index.tokens);
         let unknown = self.terms.unknown(tokens.map(|token| token.system.as_str()));
@@ -198,7 +202,7 @@ impl Thread {
             let id = self.connection.prepare_cached(sql)?.query_row([&system], |row| row.get(0))?;
             numbers.insert(system, id);
         }
-        Ok(numbers)
+        Ok((numbers, stamp))
     }
 
     /// Runs one job. An error is one that ends the whole group.
@@ -206,13 +210,16 @@ impl Thread {
         &mut self,
         job: Job,
         new_systems: &HashMap<String, i64>,
+        stamp: i64,
         done: &mut Vec<Done>,
     ) -> Result<(), StoreError> {
         let now = self.clock.now_micros();
         match job {
             Job::Write(batch, reply) => {
                 let terms = self.terms.clone();
-                let run = |c: &Connection| apply::batch(c, &terms, new_systems, &batch, now);
+                let run = |c: &Connection| {
+                    apply::batch(c, &terms, new_systems, &batch, Turn { now, stamp })
+                };
                 self.attempt(reply, done, run)
             }
             Job::Due(limit, until, reply) => {

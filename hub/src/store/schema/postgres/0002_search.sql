@@ -1,0 +1,13 @@
+-- As sqlite/0002_search.sql. stamp: the transaction that a version came with.
+ALTER TABLE resource ADD COLUMN stamp XID8 NOT NULL DEFAULT '0';
+ALTER TABLE resource ALTER COLUMN stamp SET DEFAULT pg_current_xact_id();
+CREATE INDEX resource_by_stamp ON resource (stamp, key);
+ALTER TABLE history ADD COLUMN stamp XID8 NOT NULL DEFAULT '0';
+
+CREATE TABLE number (
+    key BIGINT NOT NULL, param BIGINT NOT NULL, unit BIGINT NOT NULL, low DOUBLE PRECISION NOT NULL,
+    high DOUBLE PRECISION NOT NULL,
+    PRIMARY KEY (key, param, unit, low, high)
+);
+CREATE INDEX number_by_low ON number (param, unit, low, high, key);
+CREATE INDEX reference_by_key ON reference (key, param, target);
