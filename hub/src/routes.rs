@@ -23,7 +23,9 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .route("/FHIR/R4", only("GET, POST", get(search::get).post(transaction::transaction)))
         .route("/FHIR/R4/", only("GET, POST", get(search::get).post(transaction::transaction)))
         .route("/FHIR/R4/_search", only("POST", post(search::post)))
+        .route("/FHIR/R4/_history", only("GET", get(history::system)))
         .route("/FHIR/R4/{type}", only("GET, POST", get(search::get).post(create::create)))
+        .route("/FHIR/R4/{type}/_history", only("GET", get(history::of_type)))
         .route("/FHIR/R4/{type}/_search", only("POST", post(search::post)))
         .route(
             "/FHIR/R4/{type}/{id}",
@@ -31,7 +33,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
         )
         .route("/FHIR/R4/{type}/{id}/{member}", only("GET", get(search::get)))
         .route("/FHIR/R4/{type}/{id}/{member}/_search", only("POST", post(search::post)))
-        .route("/FHIR/R4/{type}/{id}/_history", only("GET", get(history::history)))
+        .route("/FHIR/R4/{type}/{id}/_history", only("GET", get(history::instance)))
         .route("/FHIR/R4/{type}/{id}/_history/{vid}", only("GET", get(vread::vread)))
         .layer(from_fn(json_only))
         .layer(from_fn_with_state(hub.journal.clone(), record))

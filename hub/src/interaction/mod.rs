@@ -4,7 +4,7 @@
 //! |---|---|
 //! | read, vread | [`read`], [`vread`] |
 //! | create, update, delete | [`create`], [`update`], [`delete`] |
-//! | history-instance | [`history`] |
+//! | history of a resource, a type, the record | [`history`] |
 //! | search-type | [`search`] |
 //! | transaction | [`transaction`], its text in [`links`] |
 //! | capabilities | [`capabilities`] |

@@ -7,6 +7,7 @@
 //! | [`index`], [`unique`], [`target`] | what a resource is found by; pure |
 //! | [`effects`] | what a write changes in the index; pure |
 //! | [`vocabulary`] | numbers for names |
+//! | [`history`] | which versions, newest first |
 //! | [`query`] | SQL text and its arguments, engine-neutral |
 //! | [`sqlite`], [`postgres`] | the two engines, step for step alike |
 //!
@@ -16,6 +17,7 @@
 
 pub mod draft;
 pub mod effects;
+pub mod history;
 pub mod index;
 pub mod postgres;
 pub mod query;
@@ -33,6 +35,7 @@ use service::clock::Clock;
 use thiserror::Error;
 
 use crate::registration::outbox::{Outcome, Task};
+use history::{History, Past};
 use query::{Found, Query, Step, Stepped};
 use vocabulary::Vocabulary;
 use write::{Batch, Conflict, Version, Written};
@@ -132,16 +135,14 @@ impl Store {
         on!(self, engine => engine.vread(t, id, version).await)
     }
 
-    /// Versions of a resource, newest first: at most `limit`, all older than `before`; and how many
-    /// there are in all.
-    pub async fn history(
-        &self,
-        t: ResourceType,
-        id: &str,
-        before: i64,
-        limit: usize,
-    ) -> Result<(Vec<Version>, u64), StoreError> {
-        on!(self, engine => engine.history(t, id, before, limit).await)
+    /// At most `limit` versions of a history, newest first.
+    pub async fn history(&self, history: &History, limit: usize) -> Result<Vec<Past>, StoreError> {
+        on!(self, engine => engine.history(history, limit).await)
+    }
+
+    /// How many versions a history has; costs as much as there are.
+    pub async fn count_history(&self, history: &History) -> Result<u64, StoreError> {
+        on!(self, engine => engine.count_history(history).await)
     }
 
     /// Whose SQL the store takes.

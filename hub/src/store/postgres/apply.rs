@@ -249,8 +249,8 @@ async fn store(connection: &mut PgConnection, steps: &[Step]) -> Result<(), Fail
     if !replaced.is_empty() {
         let keys: Vec<i64> = replaced.iter().map(|step| step.key).collect();
         sqlx::query(
-            "INSERT INTO history (key, version, updated, method, stamp, body) \
-             SELECT key, version, updated, method, stamp, body FROM resource WHERE key = ANY($1)",
+            "INSERT INTO history (key, type, version, updated, method, stamp, body) \
+             SELECT key, type, version, updated, method, stamp, body FROM resource WHERE key = ANY($1)",
         )
         .bind(&keys)
         .execute(&mut *connection)

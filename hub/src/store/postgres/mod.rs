@@ -5,6 +5,7 @@
 //! a deadlock, a serialisation failure) is run again as a whole.
 
 mod apply;
+mod history;
 mod registration;
 mod rows;
 mod search;
@@ -104,31 +105,13 @@ impl Postgres {
         id: &str,
         number: i64,
     ) -> Result<Option<Version>, StoreError> {
-        let (versions, _) = self.history(t, id, number.saturating_add(1), 1).await?;
-        Ok(versions.into_iter().find(|found| found.version == number))
-    }
-
-    pub(super) async fn history(
-        &self,
-        t: ResourceType,
-        id: &str,
-        before: i64,
-        limit: usize,
-    ) -> Result<(Vec<Version>, u64), StoreError> {
         let sql = "SELECT v.version, v.updated, v.method, v.body FROM directory d JOIN (\
                    SELECT key, version, updated, method, body FROM resource UNION ALL \
                    SELECT key, version, updated, method, body FROM history\
-                   ) v ON v.key = d.key WHERE d.type = $1 AND d.id = $2 AND v.version < $3 \
-                   ORDER BY v.version DESC LIMIT $4";
-        let rows = sqlx::query(sql)
-            .bind(self.terms.resource_type(t))
-            .bind(id.to_owned())
-            .bind(before)
-            .bind(limit as i64)
-            .fetch_all(&self.pool)
-            .await?;
-        let total = self.read(t, id).await?.map_or(0, |current| current.version.unsigned_abs());
-        Ok((rows.iter().map(version).collect(), total))
+                   ) v ON v.key = d.key WHERE d.type = $1 AND d.id = $2 AND v.version = $3";
+        let statement = sqlx::query(sql).bind(self.terms.resource_type(t)).bind(id.to_owned());
+        let row = statement.bind(number).fetch_optional(&self.pool).await?;
+        Ok(row.as_ref().map(version))
     }
 
     pub(super) async fn write(&self, batch: Batch) -> Result<Vec<Written>, StoreError> {

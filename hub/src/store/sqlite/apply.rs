@@ -127,8 +127,8 @@ impl Apply<'_> {
 
     fn store(&self, owner: Owner, version: &Version, replaces: bool) -> Result<(), StoreError> {
         if replaces {
-            let sql = "INSERT INTO history (key, version, updated, method, stamp, body) \
-                       SELECT key, version, updated, method, stamp, body FROM resource WHERE key = ?1";
+            let sql = "INSERT INTO history (key, type, version, updated, method, stamp, body) \
+                       SELECT key, type, version, updated, method, stamp, body FROM resource WHERE key = ?1";
             self.connection.prepare_cached(sql)?.execute([owner.key])?;
         }
         let sql = "INSERT INTO resource \

@@ -7,6 +7,7 @@
 #![expect(clippy::unused_async, reason = "the engines are called alike")]
 
 mod apply;
+mod history;
 mod registration;
 mod search;
 mod writer;
@@ -129,28 +130,6 @@ impl Sqlite {
                 .query_row(params![of_type, id, number], version)
                 .optional()?)
         })
-    }
-
-    pub(super) async fn history(
-        &self,
-        t: ResourceType,
-        id: &str,
-        before: i64,
-        limit: usize,
-    ) -> Result<(Vec<Version>, u64), StoreError> {
-        let sql = "SELECT v.version, v.updated, v.method, v.body FROM directory d JOIN (\
-                   SELECT key, version, updated, method, body FROM resource UNION ALL \
-                   SELECT key, version, updated, method, body FROM history\
-                   ) v ON v.key = d.key WHERE d.type = ?1 AND d.id = ?2 AND v.version < ?3 \
-                   ORDER BY v.version DESC LIMIT ?4";
-        let of_type = self.terms.resource_type(t);
-        let versions: Vec<Version> = self.with_reader(|c| {
-            let mut statement = c.prepare_cached(sql)?;
-            let rows = statement.query_map(params![of_type, id, before, limit as i64], version)?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })?;
-        let total = self.read(t, id).await?.map_or(0, |current| current.version.unsigned_abs());
-        Ok((versions, total))
     }
 
     pub(super) async fn due_registrations(

@@ -2,7 +2,12 @@
 ALTER TABLE resource ADD COLUMN stamp XID8 NOT NULL DEFAULT '0';
 ALTER TABLE resource ALTER COLUMN stamp SET DEFAULT pg_current_xact_id();
 CREATE INDEX resource_by_stamp ON resource (stamp, key);
+CREATE INDEX resource_deleted ON resource (type, updated, key) WHERE method = 2;
 ALTER TABLE history ADD COLUMN stamp XID8 NOT NULL DEFAULT '0';
+ALTER TABLE history ADD COLUMN type BIGINT;
+UPDATE history h SET type = d.type FROM directory d WHERE d.key = h.key;
+ALTER TABLE history ALTER COLUMN type SET NOT NULL;
+CREATE INDEX history_by_updated ON history (type, updated, key);
 
 CREATE TABLE number (
     key BIGINT NOT NULL, param BIGINT NOT NULL, unit BIGINT NOT NULL, low DOUBLE PRECISION NOT NULL,

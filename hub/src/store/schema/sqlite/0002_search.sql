@@ -16,9 +16,13 @@ ALTER TABLE resource_2 RENAME TO resource;
 CREATE INDEX resource_by_updated ON resource (type, updated, key) WHERE method < 2;
 CREATE INDEX resource_by_clinical ON resource (type, clinical_ms, key) WHERE method < 2;
 CREATE INDEX resource_by_stamp ON resource (stamp, key);
+CREATE INDEX resource_deleted ON resource (type, updated, key) WHERE method = 2;
 
+-- Histories are walked newest first: what is current (resource_by_updated), what is deleted, and what
+-- was replaced.
 CREATE TABLE history_2 (
     key     INTEGER NOT NULL,
+    type    INTEGER NOT NULL,
     version INTEGER NOT NULL,
     updated INTEGER NOT NULL,
     method  INTEGER NOT NULL,
@@ -26,9 +30,11 @@ CREATE TABLE history_2 (
     body    BLOB,
     UNIQUE (key, version)
 );
-INSERT INTO history_2 SELECT key, version, updated, method, 0, body FROM history;
+INSERT INTO history_2 SELECT h.key, d.type, h.version, h.updated, h.method, 0, h.body
+    FROM history h JOIN directory d ON d.key = h.key;
 DROP TABLE history;
 ALTER TABLE history_2 RENAME TO history;
+CREATE INDEX history_by_updated ON history (type, updated, key);
 
 -- Beside resources and URLs (type 0) the directory now holds, once each, the texts that are searched
 -- (type -1), units (-2) and the first components of composites (-3): a string value is a reference to
