@@ -81,6 +81,13 @@ pub fn format_http_date(micros: i64) -> String {
     timestamp(micros).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
+/// Reads an HTTP date in the form that RFC 9110 has senders use.
+pub fn parse_http_date(text: &str) -> Option<i64> {
+    let read = jiff::fmt::strtime::parse("%a, %d %b %Y %H:%M:%S GMT", text.trim()).ok()?;
+    let moment = read.to_datetime().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(moment.timestamp().as_microsecond())
+}
+
 fn timestamp(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
 }
@@ -89,6 +96,8 @@ fn timestamp(micros: i64) -> Timestamp {
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+
+    const SECOND: i64 = 1_000_000;
 
     #[test]
     fn a_date_is_the_interval_it_names() {
@@ -135,5 +144,14 @@ mod tests {
         let micros = Interval::parse("2026-11-23T09:30:00.123Z").unwrap().low;
         assert_eq!(format_instant(micros), "2026-11-23T09:30:00.123Z");
         assert_eq!(format_http_date(micros), "Mon, 23 Nov 2026 09:30:00 GMT");
+        assert_eq!(
+            parse_http_date("Mon, 23 Nov 2026 09:30:00 GMT"),
+            Some(micros / SECOND * SECOND)
+        );
+        for bad in
+            ["", "Tue, 23 Nov 2026 09:30:00 GMT", "2026-11-23", "Mon, 31 Feb 2026 09:30:00 GMT"]
+        {
+            assert_eq!(parse_http_date(bad), None, "{bad}");
+        }
     }
 }

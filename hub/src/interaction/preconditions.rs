@@ -1,9 +1,14 @@
 //! Headers that several interactions share.
 
+use fhir::instant::parse_http_date;
 use fhir::outcome::{Issue, IssueCode};
-use http::header::{IF_MATCH, IF_NONE_MATCH};
+use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName};
 use service::refusal::Refusal;
+
+use crate::store::write::Version;
+
+const SECOND: i64 = 1_000_000;
 
 /// The version that `If-Match` names.
 pub fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Refusal> {
@@ -16,12 +21,19 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Refusal> {
     }
 }
 
-/// Whether `If-None-Match` names this version.
-pub fn not_modified(headers: &HeaderMap, current: i64) -> bool {
-    let lines = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    lines
-        .flat_map(|line| line.split(','))
-        .any(|tag| tag.trim() == "*" || version(tag.trim()) == Some(current))
+/// Whether the caller has this version already: `If-None-Match` names it or, where that is not sent,
+/// it is not newer than `If-Modified-Since`, to the second. <https://hl7.org/fhir/R4/http.html#cread>
+pub fn not_modified(headers: &HeaderMap, version: &Version) -> bool {
+    if headers.contains_key(IF_NONE_MATCH) {
+        let lines = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        return lines
+            .flat_map(|line| line.split(','))
+            .any(|tag| tag.trim() == "*" || self::version(tag) == Some(version.version));
+    }
+    let since = headers.get(IF_MODIFIED_SINCE).and_then(|value| value.to_str().ok());
+    // A date that is none asks for nothing, as HTTP has it.
+    let since = since.and_then(parse_http_date);
+    since.is_some_and(|since| version.updated.div_euclid(SECOND) <= since.div_euclid(SECOND))
 }
 
 /// `W/"3"`, `"3"` and `3` read alike.

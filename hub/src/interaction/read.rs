@@ -33,8 +33,9 @@ pub(super) fn answer(
     headers: &HeaderMap,
 ) -> Result<Answer, HubError> {
     let version = version.ok_or(HubError::NotFound { resource_type })?;
+    let known = not_modified(headers, &version);
     let body = version.body.ok_or(HubError::Deleted { resource_type })?;
-    let answer = if not_modified(headers, version.version) {
+    let answer = if known {
         Answer::empty(StatusCode::NOT_MODIFIED)
     } else {
         Answer::resource(StatusCode::OK, body)
