@@ -1,14 +1,15 @@
-//! Request bodies: FHIR JSON in, bounded in size and in time.
+//! Request bodies: FHIR JSON in, bounded in size and in time, compressed or not.
 
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use fhir::outcome::IssueCode;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 
+use crate::encoding::{is_gzip, unzip};
 use crate::refusal::Refusal;
 
 /// Largest single resource, in bytes.
@@ -17,22 +18,38 @@ pub const RESOURCE_BYTES_MAX: usize = 16 << 20;
 pub const BUNDLE_BYTES_MAX: usize = 64 << 20;
 /// Largest form of a POST `_search`, in bytes.
 pub const FORM_BYTES_MAX: usize = 64 << 10;
+/// The names that FHIR JSON goes by.
+const JSON: [&str; 3] = ["application/fhir+json", "application/json", "text/json"];
 /// How long a body may take to arrive.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Reads a JSON body of at most `bytes_max`.
 pub async fn json(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
-    let media = ["application/fhir+json", "application/json", "text/json"];
-    require_media(headers, &media)?;
+    require_media(headers, &JSON)?;
+    any(headers, body, bytes_max).await
+}
+
+/// Reads a body of any media type and of at most `bytes_max`.
+pub async fn any(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
+    let zipped = is_gzip(headers)?;
     require_length(headers, bytes_max)?;
-    read(body, bytes_max).await
+    let body = read(body, bytes_max).await?;
+    if zipped {
+        unzip(body, bytes_max).await?.ok_or_else(|| too_large(bytes_max))
+    } else {
+        Ok(body)
+    }
 }
 
 /// Reads the form of a POST `_search`.
 pub async fn form(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
     require_media(headers, &["application/x-www-form-urlencoded"])?;
-    require_length(headers, FORM_BYTES_MAX)?;
-    read(body, FORM_BYTES_MAX).await
+    any(headers, body, FORM_BYTES_MAX).await
+}
+
+/// Whether a body's media type is one of FHIR JSON's.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    JSON.contains(&media(headers).0.as_str())
 }
 
 /// Refuses a body that says it is too large before any of it is read.
@@ -43,25 +60,25 @@ fn require_length(headers: &HeaderMap, bytes_max: usize) -> Result<(), Refusal> 
 }
 
 fn require_media(headers: &HeaderMap, known: &[&str]) -> Result<(), Refusal> {
-    let encoding = headers.get(CONTENT_ENCODING).map_or(&b"identity"[..], |value| value.as_bytes());
-    if !encoding.eq_ignore_ascii_case(b"identity") {
-        let text = "Send the body as it is: no Content-Encoding is read here.";
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Err(Refusal::error(status, IssueCode::NotSupported, text));
-    }
-    let declared = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let mut parts = declared.split(';').map(|part| part.trim().to_ascii_lowercase());
-    let media = parts.next().unwrap_or_default();
-    let utf8 = parts.all(|parameter| match parameter.split_once('=') {
-        Some(("charset", charset)) => charset.trim_matches('"') == "utf-8",
-        _ => true,
-    });
+    let (media, utf8) = media(headers);
     if utf8 && known.contains(&media.as_str()) {
         return Ok(());
     }
     let text = format!("Send the body as Content-Type {} in UTF-8.", known[0]);
     let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     Err(Refusal::error(status, IssueCode::NotSupported, text))
+}
+
+/// The media type in lower case, and whether its text is UTF-8.
+fn media(headers: &HeaderMap) -> (String, bool) {
+    let declared = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let mut parts = declared.split(';').map(|part| part.trim().to_ascii_lowercase());
+    let media = parts.next().unwrap_or_default();
+    let utf8 = parts.all(|parameter| match parameter.split_once('=') {
+        Some(("charset", charset)) => matches!(charset.trim_matches('"'), "utf-8" | "utf8"),
+        _ => true,
+    });
+    (media, utf8)
 }
 
 async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {

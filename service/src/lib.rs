@@ -9,6 +9,7 @@
 //! | [`correlation`] | `X-Request-ID`, `X-Correlation-ID`, `traceparent` in and out |
 //! | [`caller`] | who asks, verified; an extractor |
 //! | [`body`] | JSON in, bounded in size and time |
+//! | [`encoding`] | gzip in and out |
 //! | [`negotiation`] | `Accept` and `_format`: JSON or 406 |
 //! | [`answer`] | a resource out: ETag, Last-Modified, Location |
 //! | [`refusal`] | an error out: status and OperationOutcome |
@@ -25,6 +26,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod correlation;
+pub mod encoding;
 pub mod journal;
 pub mod negotiation;
 pub mod program;
