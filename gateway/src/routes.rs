@@ -5,6 +5,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, get, post};
 use service::admin::probes;
 use service::caller::identify;
+use service::encoding::compress;
 use service::journal::record;
 use service::negotiation::json_only;
 use service::refusal::Refusal;
@@ -39,4 +40,5 @@ pub fn router(health: GatewayHealth) -> Router {
         .fallback(async || Refusal::no_such_url())
         .with_state(gateway)
         .merge(probes(health))
+        .layer(from_fn(compress))
 }

@@ -6,8 +6,9 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
 use service::caller::identify;
+use service::encoding::compress;
 use service::journal::record;
-use service::negotiation::json_only;
+use service::negotiation::{json_only, json_or_binary};
 use service::refusal::Refusal;
 use service::{admin, caller::Gatekeeper};
 
@@ -35,7 +36,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .route("/FHIR/R4/{type}/{id}/{member}/_search", only("POST", post(search::post)))
         .route("/FHIR/R4/{type}/{id}/_history", only("GET", get(history::instance)))
         .route("/FHIR/R4/{type}/{id}/_history/{vid}", only("GET", get(vread::vread)))
-        .layer(from_fn(json_only))
+        .layer(from_fn(json_or_binary))
         .layer(from_fn_with_state(hub.journal.clone(), record))
         .layer(from_fn_with_state(gatekeeper, identify));
     let open = Router::new()
@@ -45,6 +46,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .with_state(hub.clone())
         .merge(admin::probes(hub))
         .fallback(async || Refusal::no_such_url())
+        .layer(from_fn(compress))
 }
 
 /// Refuses other methods in FHIR's own terms.

@@ -18,9 +18,18 @@ pub struct Answer {
 impl Answer {
     /// A resource as FHIR JSON. Nothing of a record is kept by any cache on the way.
     pub fn resource(status: StatusCode, body: impl Into<Bytes>) -> Self {
+        Self::of(status, HeaderValue::from_static(FHIR_JSON), body.into())
+    }
+
+    /// Content that is no FHIR, of its own media type.
+    pub fn content(media: HeaderValue, body: impl Into<Bytes>) -> Self {
+        Self::of(StatusCode::OK, media, body.into())
+    }
+
+    fn of(status: StatusCode, media: HeaderValue, body: Bytes) -> Self {
         let mut answer = Self::empty(status);
-        *answer.response.body_mut() = Body::from(body.into());
-        answer.with(CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON))
+        *answer.response.body_mut() = Body::from(body);
+        answer.with(CONTENT_TYPE, media)
     }
 
     /// A status and headers only.

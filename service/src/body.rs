@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 
 use crate::encoding::{is_gzip, unzip};
+use crate::negotiation::JSON;
 use crate::refusal::Refusal;
 
 /// Largest single resource, in bytes.
@@ -18,8 +19,6 @@ pub const RESOURCE_BYTES_MAX: usize = 16 << 20;
 pub const BUNDLE_BYTES_MAX: usize = 64 << 20;
 /// Largest form of a POST `_search`, in bytes.
 pub const FORM_BYTES_MAX: usize = 64 << 10;
-/// The names that FHIR JSON goes by.
-const JSON: [&str; 3] = ["application/fhir+json", "application/json", "text/json"];
 /// How long a body may take to arrive.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 

@@ -6,10 +6,10 @@ use axum::body::Body;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use service::answer::Answer;
-use service::body::{RESOURCE_BYTES_MAX, json};
 use service::caller::Caller;
 use uuid::Uuid;
 
+use super::binary;
 use super::content::{prepare, survey};
 use super::links::refuse_conditional_references;
 use super::preconditions::refuse_conditional;
@@ -27,7 +27,7 @@ pub async fn create(
     body: Body,
 ) -> Result<Answer, HubError> {
     refuse_conditional(&headers)?;
-    let text = json(&headers, body, RESOURCE_BYTES_MAX).await?;
+    let text = binary::body(resource_type, None, &headers, body).await?;
     let survey = survey(&text, resource_type)?;
     refuse_conditional_references(&text, &survey.references)?;
     let id = Uuid::now_v7().to_string();

@@ -9,8 +9,9 @@
 //! | transaction | [`transaction`], its text in [`links`] |
 //! | capabilities | [`capabilities`] |
 //!
-//! [`content`] turns a body into what is stored; [`preconditions`] reads the headers they share.
+//! [`binary`] lets what is not FHIR come and go as itself; [`content`] turns a body into what is stored; [`preconditions`] reads the headers they share.
 
+pub mod binary;
 pub mod capabilities;
 pub mod content;
 pub mod create;

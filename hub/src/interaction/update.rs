@@ -7,10 +7,10 @@ use axum::extract::State;
 use fhir::outcome::{Issue, IssueCode};
 use http::{HeaderMap, StatusCode};
 use service::answer::Answer;
-use service::body::{RESOURCE_BYTES_MAX, json};
 use service::caller::Caller;
 use service::refusal::Refusal;
 
+use super::binary;
 use super::content::{prepare, survey};
 use super::links::refuse_conditional_references;
 use super::preconditions::{if_match, refuse_conditional};
@@ -30,7 +30,7 @@ pub async fn update(
 ) -> Result<Answer, HubError> {
     refuse_conditional(&headers)?;
     let if_match = hub.required(if_match(&headers)?)?;
-    let text = json(&headers, body, RESOURCE_BYTES_MAX).await?;
+    let text = binary::body(resource_type, Some(&id), &headers, body).await?;
     let survey = survey(&text, resource_type)?;
     if survey.id.as_deref() != Some(id.as_str()) {
         return Err(other_id(resource_type.as_str()).into());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use http::HeaderMap;
 use service::answer::Answer;
 use service::caller::Caller;
@@ -19,7 +19,9 @@ pub async fn vread(
     Kind(resource_type): Kind,
     Id(id): Id,
     Vid(vid): Vid,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Answer, HubError> {
-    answer(resource_type, hub.store.vread(resource_type, &id, vid).await?, &headers)
+    let version = hub.store.vread(resource_type, &id, vid).await?;
+    answer(resource_type, version, &headers, query.as_deref())
 }
