@@ -5,6 +5,7 @@
 //! | [`routes`] | URL -> interaction |
 //! | [`address`] | the type, id and version that a URL names |
 //! | [`interaction`] | one file per FHIR interaction |
+//! | [`operation`] | one file per FHIR operation |
 //! | [`search`] | a query string in, a searchset out |
 //! | [`store`] | versions, index, writer, on SQLite and PostgreSQL |
 //! | [`registration`] | outbox -> record locator |
@@ -21,6 +22,7 @@ pub mod config;
 pub mod error;
 pub mod health;
 pub mod interaction;
+pub mod operation;
 pub mod registration;
 pub mod routes;
 pub mod search;
@@ -30,7 +32,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use bytes::Bytes;
 use fhir::outcome::IssueCode;
 use http::{HeaderMap, StatusCode};
 use service::answer::Answer;
@@ -45,6 +46,7 @@ use tokio::sync::Notify;
 
 use config::HubConfig;
 use error::HubError;
+use interaction::capabilities::Statement;
 use interaction::preconditions::wants_representation;
 use registration::locator::Locator;
 use search::cursor::Seal;
@@ -65,7 +67,7 @@ pub struct Hub {
     /// Seals page links.
     pub seal: Seal,
     /// The CapabilityStatement.
-    pub metadata: Bytes,
+    pub metadata: Statement,
     wake: Arc<Notify>,
 }
 
@@ -82,7 +84,7 @@ impl Hub {
         let journal = Journal::open(&journal, clock.clone())
             .map_err(|error| ProgramError::failed("opening the audit journal", error))?;
         let seal = Seal::new(store.secret());
-        let metadata = interaction::capabilities::statement(&config).into();
+        let metadata = Statement::of(&config);
         let wake = Arc::new(Notify::new());
         Ok(Arc::new(Self { config, store, clock, journal, seal, metadata, wake }))
     }

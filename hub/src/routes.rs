@@ -1,10 +1,11 @@
-//! URL -> interaction.
+//! What the hub offers: URL -> interaction. The router and the CapabilityStatement are made from
+//! [`offers`], so that they cannot disagree.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use service::caller::identify;
 use service::encoding::compress;
 use service::journal::record;
@@ -13,29 +14,52 @@ use service::refusal::Refusal;
 use service::{admin, caller::Gatekeeper};
 
 use crate::Hub;
-use crate::interaction::{
-    capabilities, create, delete, history, read, search, transaction, update, vread,
-};
+use crate::interaction::{self, capabilities, create, history, read, search, transaction, update};
+use crate::operation::{meta, meta_add, meta_delete, validate};
+
+/// One thing that the hub does.
+#[derive(Debug)]
+pub struct Offer {
+    /// FHIR's code for it; an operation's name begins with `$`.
+    /// <https://hl7.org/fhir/R4/valueset-type-restful-interaction.html>
+    pub code: &'static str,
+    /// Where, below the base: `/{type}` stands for all types.
+    pub url: &'static str,
+    method: &'static str,
+    handler: MethodRouter<Arc<Hub>>,
+}
+
+/// Everything that is offered to a caller of the record.
+pub fn offers() -> Vec<Offer> {
+    let offer = |code, method, url, handler| Offer { code, url, method, handler };
+    vec![
+        offer("transaction", "POST", "", post(transaction::transaction)),
+        offer("history-system", "GET", "/_history", get(history::system)),
+        offer("search-system", "GET", "", get(search::get)),
+        offer("search-system", "POST", "/_search", post(search::post)),
+        offer("search-type", "GET", "/{type}", get(search::get)),
+        offer("search-type", "POST", "/{type}/_search", post(search::post)),
+        offer("search-type", "GET", "/{type}/{id}/{member}", get(search::get)),
+        offer("search-type", "POST", "/{type}/{id}/{member}/_search", post(search::post)),
+        offer("create", "POST", "/{type}", post(create::create)),
+        offer("history-type", "GET", "/{type}/_history", get(history::of_type)),
+        offer("read", "GET", "/{type}/{id}", get(read::read)),
+        offer("update", "PUT", "/{type}/{id}", put(update::update)),
+        offer("delete", "DELETE", "/{type}/{id}", delete(interaction::delete::delete)),
+        offer("history-instance", "GET", "/{type}/{id}/_history", get(history::instance)),
+        offer("vread", "GET", "/{type}/{id}/_history/{vid}", get(interaction::vread::vread)),
+        offer("$validate", "POST", "/{type}/$validate", post(validate::of_type)),
+        offer("$validate", "POST", "/{type}/{id}/$validate", post(validate::instance)),
+        offer("$meta", "GET", "/{type}/{id}/$meta", get(meta::meta)),
+        offer("$meta-add", "POST", "/{type}/{id}/$meta-add", post(meta_add::meta_add)),
+        offer("$meta-delete", "POST", "/{type}/{id}/$meta-delete", post(meta_delete::meta_delete)),
+    ]
+}
 
 /// Everything the hub answers.
 pub fn router(hub: Arc<Hub>) -> Router {
     let gatekeeper = Gatekeeper::new(hub.config.security.mode, &hub.config.region);
-    let base = Router::new()
-        .route("/FHIR/R4", only("GET, POST", get(search::get).post(transaction::transaction)))
-        .route("/FHIR/R4/", only("GET, POST", get(search::get).post(transaction::transaction)))
-        .route("/FHIR/R4/_search", only("POST", post(search::post)))
-        .route("/FHIR/R4/_history", only("GET", get(history::system)))
-        .route("/FHIR/R4/{type}", only("GET, POST", get(search::get).post(create::create)))
-        .route("/FHIR/R4/{type}/_history", only("GET", get(history::of_type)))
-        .route("/FHIR/R4/{type}/_search", only("POST", post(search::post)))
-        .route(
-            "/FHIR/R4/{type}/{id}",
-            only("GET, PUT, DELETE", get(read::read).put(update::update).delete(delete::delete)),
-        )
-        .route("/FHIR/R4/{type}/{id}/{member}", only("GET", get(search::get)))
-        .route("/FHIR/R4/{type}/{id}/{member}/_search", only("POST", post(search::post)))
-        .route("/FHIR/R4/{type}/{id}/_history", only("GET", get(history::instance)))
-        .route("/FHIR/R4/{type}/{id}/_history/{vid}", only("GET", get(vread::vread)))
+    let base = routed(offers())
         .layer(from_fn(json_or_binary))
         .layer(from_fn_with_state(hub.journal.clone(), record))
         .layer(from_fn_with_state(gatekeeper, identify));
@@ -49,10 +73,31 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .layer(from_fn(compress))
 }
 
+/// A route for each URL, which takes the methods that are offered there and no other.
+fn routed(mut offers: Vec<Offer>) -> Router<Arc<Hub>> {
+    let mut router = Router::new();
+    while let Some(url) = offers.first().map(|offer| offer.url) {
+        let (here, rest): (Vec<Offer>, Vec<Offer>) =
+            offers.into_iter().partition(|offer| offer.url == url);
+        let mut methods: Vec<&str> = here.iter().map(|offer| offer.method).collect();
+        methods.dedup();
+        let methods = methods.join(", ");
+        let handler = here.into_iter().map(|offer| offer.handler).reduce(MethodRouter::merge);
+        let handler = only(methods, handler.unwrap_or_default());
+        if url.is_empty() {
+            router = router.route("/FHIR/R4/", handler.clone());
+        }
+        router = router.route(&format!("/FHIR/R4{url}"), handler);
+        offers = rest;
+    }
+    router
+}
+
 /// Refuses other methods in FHIR's own terms.
 fn only<S: Clone + Send + Sync + 'static>(
-    methods: &'static str,
+    methods: impl Into<String>,
     route: MethodRouter<S>,
 ) -> MethodRouter<S> {
-    route.fallback(async move || Refusal::method_not_allowed(methods))
+    let refusal = Refusal::method_not_allowed(&methods.into());
+    route.fallback(async move || refusal)
 }

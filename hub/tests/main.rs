@@ -1,9 +1,11 @@
 //! Stories of one hub, each on both engines.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod capabilities;
 mod exchange;
 mod history;
 mod kit;
+mod operation;
 mod race;
 mod real_input;
 mod record;

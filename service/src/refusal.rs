@@ -50,13 +50,16 @@ impl Refusal {
     }
 
     /// 405 with the methods that the URL does take.
-    pub fn method_not_allowed(allow: &'static str) -> Self {
+    ///
+    /// # Panics
+    /// If a method is not a word of ASCII letters.
+    pub fn method_not_allowed(allow: &str) -> Self {
         Self::error(
             StatusCode::METHOD_NOT_ALLOWED,
             IssueCode::NotSupported,
             format!("This URL takes {allow} only."),
         )
-        .with_header(ALLOW, HeaderValue::from_static(allow))
+        .with_header(ALLOW, HeaderValue::from_str(allow).expect("methods are ASCII words"))
     }
 
     /// 500, logged once here with its cause; the caller learns nothing of it.

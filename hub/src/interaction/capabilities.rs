@@ -1,28 +1,114 @@
 //! capabilities: `GET [base]/metadata`. <https://hl7.org/fhir/R4/http.html#capabilities>
 //!
-//! Made from the same tables that search works from, so that it lists what works.
+//! Made from the tables that the router and search work from, so that it lists what works and nothing
+//! else. It instantiates no other statement: UK Core's demands XML and its profiles, and neither is
+//! checked here.
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Query, State};
+use bytes::Bytes;
 use fhir::definitions::{ParameterKind, ResourceType, SearchParameter};
-use http::StatusCode;
+use fhir::outcome::{Issue, IssueCode};
+use http::header::{ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use service::answer::Answer;
+use service::config::SecurityMode;
+use service::refusal::Refusal;
+use sha2::{Digest, Sha256};
 
 use crate::Hub;
 use crate::config::HubConfig;
+use crate::routes::{Offer, offers};
 use crate::search::supported;
 
-/// The CapabilityStatement.
-pub async fn capabilities(State(hub): State<Arc<Hub>>) -> Answer {
-    Answer::resource(StatusCode::OK, hub.metadata.clone())
+/// What may be asked of `/metadata`.
+#[derive(Debug, Deserialize)]
+pub struct Asked {
+    mode: Option<String>,
 }
 
-/// Writes the CapabilityStatement of a hub so configured.
-pub fn statement(config: &HubConfig) -> Vec<u8> {
-    let resources: Vec<Value> = ResourceType::all().map(|t| resource(t, config)).collect();
-    let statement = json!({
+/// The CapabilityStatement.
+pub async fn capabilities(
+    State(hub): State<Arc<Hub>>,
+    Query(Asked { mode }): Query<Asked>,
+    headers: HeaderMap,
+) -> Result<Answer, Refusal> {
+    match mode.as_deref() {
+        // All that it says is normative.
+        None | Some("full" | "normative") => {}
+        Some("terminology") => {
+            let text = "This is no terminology server: it expands no value set and validates no \
+                        code.";
+            return Err(refused(text));
+        }
+        Some(_) => return Err(refused("The mode must be full or normative.")),
+    }
+    let Statement { text, etag } = &hub.metadata;
+    let tags = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let known = tags.flat_map(|line| line.split(',')).any(|tag| {
+        let tag = tag.trim();
+        tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag
+    });
+    let answer = if known {
+        Answer::empty(StatusCode::NOT_MODIFIED)
+    } else {
+        Answer::resource(StatusCode::OK, text.clone())
+    };
+    let etag = HeaderValue::from_str(&format!("W/{etag}"));
+    Ok(answer.with(ETAG, etag.expect("a quoted hexadecimal number is visible ASCII")))
+}
+
+fn refused(text: &str) -> Refusal {
+    Refusal::bad_request_issue(Issue::error(IssueCode::NotSupported, text).at("mode"))
+}
+
+/// A CapabilityStatement, written once.
+#[derive(Debug)]
+pub struct Statement {
+    /// Its JSON text.
+    pub text: Bytes,
+    /// Its entity tag, quoted.
+    pub etag: String,
+}
+
+impl Statement {
+    /// The statement of a hub so configured.
+    pub fn of(config: &HubConfig) -> Self {
+        let text = serde_json::to_vec(&statement(config));
+        let text = text.expect("a JSON value always serialises");
+        let digest = Sha256::digest(&text);
+        let digest: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { text: text.into(), etag: format!("\"{digest}\"") }
+    }
+}
+
+fn statement(config: &HubConfig) -> Value {
+    let offers = offers();
+    let (of_types, of_system): (Vec<&Offer>, Vec<&Offer>) =
+        offers.iter().partition(|offer| offer.url.starts_with("/{type}"));
+    let resources: Vec<Value> =
+        ResourceType::all().map(|t| resource(t, &of_types, config)).collect();
+    let security = match config.security.mode {
+        SecurityMode::Open => {
+            "Every caller on this machine is the region's own organisation, with all rights: for \
+             trying out, on the loopback address only."
+        }
+        SecurityMode::Enforced => {
+            "Every caller is known by a client certificate and a signed token; only this statement \
+             can be had without."
+        }
+    };
+    let mut rest = json!({
+        "mode": "server",
+        "security": {"cors": false, "description": security},
+        "resource": resources,
+        "interaction": interactions(&of_system),
+    });
+    add(&mut rest, "operation", operations(&of_system));
+    json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
         "date": "2026-11-23",
@@ -31,39 +117,68 @@ pub fn statement(config: &HubConfig) -> Vec<u8> {
         "implementation": {"description": config.region.name, "url": config.server.base()},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
-        "rest": [{
-            "mode": "server",
-            "resource": resources,
-            "interaction": [{"code": "transaction"}],
-        }],
-    });
-    serde_json::to_vec(&statement).expect("a JSON value always serialises")
+        "rest": [rest],
+    })
 }
 
-fn resource(resource_type: ResourceType, config: &HubConfig) -> Value {
-    let codes = ["read", "vread", "update", "delete", "history-instance", "create", "search-type"];
-    let interaction: Vec<Value> = codes.iter().map(|code| json!({"code": code})).collect();
+fn resource(resource_type: ResourceType, offers: &[&Offer], config: &HubConfig) -> Value {
+    let offered = |code: &str| offers.iter().any(|offer| offer.code == code);
     let searched = || resource_type.search_parameters().iter().filter(|p| supported(p));
-    let include: Vec<String> = searched()
+    let include: Vec<Value> = searched()
         .filter(|p| p.kind == ParameterKind::Reference)
-        .map(|p| format!("{resource_type}:{}", p.code))
+        .map(|p| format!("{resource_type}:{}", p.code).into())
         .collect();
     let mut resource = json!({
         "type": resource_type.as_str(),
-        "interaction": interaction,
+        "interaction": interactions(offers),
         "versioning": "versioned",
-        "readHistory": true,
+        "readHistory": offered("vread"),
         "updateCreate": config.client_ids(),
-        "conditionalCreate": false,
-        "conditionalRead": "not-match",
-        "conditionalUpdate": false,
-        "conditionalDelete": "not-supported",
-        "searchParam": searched().map(parameter).collect::<Vec<Value>>(),
+        "conditionalCreate": offered("conditional-create"),
+        "conditionalRead": "full-support",
+        "conditionalUpdate": offered("conditional-update"),
+        "conditionalDelete": if offered("conditional-delete") { "single" } else { "not-supported" },
+        "referencePolicy": ["literal", "logical"],
     });
-    if !include.is_empty() {
-        resource["searchInclude"] = json!(include);
-    }
+    add(&mut resource, "searchInclude", include);
+    add(&mut resource, "searchParam", searched().map(parameter).collect());
+    add(&mut resource, "operation", operations(offers));
     resource
+}
+
+/// Adds a list that has items: FHIR has no empty ones.
+fn add(to: &mut Value, name: &str, items: Vec<Value>) {
+    if !items.is_empty() {
+        to[name] = items.into();
+    }
+}
+
+/// The interactions among offers that have a code of their own; conditional ones have none.
+fn interactions(offers: &[&Offer]) -> Vec<Value> {
+    let own =
+        |offer: &&&Offer| !offer.code.starts_with('$') && !offer.code.starts_with("conditional");
+    each_once(offers.iter().filter(own), |code| json!({"code": code}))
+}
+
+fn operations(offers: &[&Offer]) -> Vec<Value> {
+    each_once(offers.iter().filter(|offer| offer.code.starts_with('$')), |code| {
+        let name = &code[1..];
+        let definition = format!("http://hl7.org/fhir/OperationDefinition/Resource-{name}");
+        json!({"name": name, "definition": definition})
+    })
+}
+
+fn each_once<'a>(
+    offers: impl Iterator<Item = &'a &'a Offer>,
+    write: impl Fn(&str) -> Value,
+) -> Vec<Value> {
+    let mut codes: Vec<&str> = Vec::new();
+    for offer in offers {
+        if !codes.contains(&offer.code) {
+            codes.push(offer.code);
+        }
+    }
+    codes.into_iter().map(write).collect()
 }
 
 fn parameter(parameter: &SearchParameter) -> Value {
