@@ -33,11 +33,10 @@ use std::time::Duration;
 
 use axum::Router;
 use fhir::outcome::IssueCode;
-use http::{HeaderMap, StatusCode};
-use service::answer::Answer;
+use http::StatusCode;
 use service::caller::Caller;
 use service::clock::Clock;
-use service::journal::{InStore, Journal};
+use service::journal::Journal;
 use service::program::ProgramError;
 use service::refusal::Refusal;
 use service::serve::{Shutdown, serve};
@@ -47,10 +46,9 @@ use tokio::sync::Notify;
 use config::HubConfig;
 use error::HubError;
 use interaction::capabilities::Statement;
-use interaction::preconditions::wants_representation;
 use registration::locator::Locator;
 use search::cursor::Seal;
-use store::write::{Action, AuditEntry, Batch, Expected, Write, Written};
+use store::write::{AuditEntry, Batch, Expected, Once, Write, Written};
 use store::{Store, StoreError, sqlite_path};
 
 /// An open hub.
@@ -143,13 +141,14 @@ impl Hub {
         Ok(if_match)
     }
 
-    /// Writes a batch in the caller's name, resting on what is `expected`.
+    /// Writes a batch in the caller's name, resting on what is `expected`; `once` if it has a key.
     async fn write(
         &self,
         caller: &Caller,
         interaction: &'static str,
         writes: Vec<Write>,
         expected: Vec<Expected>,
+        once: Option<Once>,
     ) -> Result<Vec<Written>, HubError> {
         let audit = AuditEntry {
             request: caller.correlation.request_id().to_owned(),
@@ -157,36 +156,8 @@ impl Hub {
             interaction,
             entity: Vec::with_capacity(writes.len()),
         };
-        let written = self.store.write(Batch { writes, expected, audit }).await?;
+        let written = self.store.write(Batch { writes, expected, once, audit }).await?;
         self.wake.notify_one();
         Ok(written)
-    }
-
-    /// Writes one resource and answers with it. `done` is the status unless it was created.
-    async fn write_one(
-        &self,
-        caller: &Caller,
-        interaction: &'static str,
-        write: Write,
-        headers: &HeaderMap,
-        done: StatusCode,
-    ) -> Result<Answer, HubError> {
-        let deletes = matches!(write.action, Action::Delete);
-        let own = format!("{}/{}/{}", self.base(), write.resource_type, write.id);
-        let written = self.write(caller, interaction, vec![write], Vec::new()).await?;
-        let Some(Written { version: Some(version), created }) = written.into_iter().next() else {
-            return Ok(Answer::empty(StatusCode::NO_CONTENT).noting(InStore));
-        };
-        let status = if created && !deletes { StatusCode::CREATED } else { done };
-        let answer = match version.body {
-            Some(body) if wants_representation(headers) => Answer::resource(status, body),
-            _ => Answer::empty(status),
-        };
-        let answer = answer.versioned(version.version, version.updated).noting(InStore);
-        Ok(if deletes {
-            answer
-        } else {
-            answer.located(&format!("{own}/_history/{}", version.version))
-        })
     }
 }

@@ -14,7 +14,9 @@ use service::refusal::Refusal;
 use service::{admin, caller::Gatekeeper};
 
 use crate::Hub;
-use crate::interaction::{self, capabilities, create, history, read, search, transaction, update};
+use crate::interaction::{
+    self, bundle, capabilities, create, history, read, search, update, vread,
+};
 use crate::operation::{meta, meta_add, meta_delete, validate};
 
 /// One thing that the hub does.
@@ -33,7 +35,8 @@ pub struct Offer {
 pub fn offers() -> Vec<Offer> {
     let offer = |code, method, url, handler| Offer { code, url, method, handler };
     vec![
-        offer("transaction", "POST", "", post(transaction::transaction)),
+        offer("transaction", "POST", "", post(bundle::bundle)),
+        offer("batch", "POST", "", MethodRouter::new()),
         offer("history-system", "GET", "/_history", get(history::system)),
         offer("search-system", "GET", "", get(search::get)),
         offer("search-system", "POST", "/_search", post(search::post)),
@@ -42,12 +45,15 @@ pub fn offers() -> Vec<Offer> {
         offer("search-type", "GET", "/{type}/{id}/{member}", get(search::get)),
         offer("search-type", "POST", "/{type}/{id}/{member}/_search", post(search::post)),
         offer("create", "POST", "/{type}", post(create::create)),
+        offer("conditional-create", "POST", "/{type}", MethodRouter::new()),
+        offer("conditional-update", "PUT", "/{type}", put(update::conditional)),
+        offer("conditional-delete", "DELETE", "/{type}", delete(interaction::delete::conditional)),
         offer("history-type", "GET", "/{type}/_history", get(history::of_type)),
         offer("read", "GET", "/{type}/{id}", get(read::read)),
         offer("update", "PUT", "/{type}/{id}", put(update::update)),
         offer("delete", "DELETE", "/{type}/{id}", delete(interaction::delete::delete)),
         offer("history-instance", "GET", "/{type}/{id}/_history", get(history::instance)),
-        offer("vread", "GET", "/{type}/{id}/_history/{vid}", get(interaction::vread::vread)),
+        offer("vread", "GET", "/{type}/{id}/_history/{vid}", get(vread::vread)),
         offer("$validate", "POST", "/{type}/$validate", post(validate::of_type)),
         offer("$validate", "POST", "/{type}/{id}/$validate", post(validate::instance)),
         offer("$meta", "GET", "/{type}/{id}/$meta", get(meta::meta)),
@@ -91,6 +97,12 @@ fn routed(mut offers: Vec<Offer>) -> Router<Arc<Hub>> {
         offers = rest;
     }
     router
+}
+
+/// The interactions alone, for the entries of a Bundle: who asks is known, and its own line in the
+/// journal names them.
+pub fn interactions(hub: Arc<Hub>) -> Router {
+    routed(offers()).with_state(hub).fallback(async || Refusal::no_such_url())
 }
 
 /// Refuses other methods in FHIR's own terms.

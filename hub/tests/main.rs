@@ -1,7 +1,9 @@
 //! Stories of one hub, each on both engines.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod batch;
 mod capabilities;
+mod conditional;
 mod exchange;
 mod history;
 mod kit;

@@ -102,8 +102,8 @@ async fn bad_urls_are_refused_in_fhirs_terms(kit: Kit) {
     let refused = kit.send("GET", "/FHIR/R4/Patient/1", &png, Body::empty()).await;
     refused.assert_refused(StatusCode::NOT_ACCEPTABLE);
     let if_none_exist = [("if-none-exist", "identifier=a")];
-    let body = r#"{"resourceType":"Patient"}"#;
-    let refused = kit.with_body("POST", "Patient", body, &if_none_exist).await;
+    let body = r#"{"resourceType":"Patient","id":"a"}"#;
+    let refused = kit.with_body("PUT", "Patient/a", body, &if_none_exist).await;
     refused.assert_refused(StatusCode::BAD_REQUEST);
     assert_eq!(kit.count("Patient").await, 0);
 }

@@ -137,7 +137,7 @@ async fn what_is_no_transaction_is_refused(kit: Kit) {
             json!({"resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "https://elsewhere/Patient"}}),
         ]),
         bundle(&[
-            json!({"resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient", "ifNoneExist": "a=b"}}),
+            json!({"resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient", "ifNoneExist": "bogus=b"}}),
         ]),
     ] {
         kit.post("", &body).await.assert_refused(StatusCode::BAD_REQUEST);

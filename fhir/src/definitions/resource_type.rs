@@ -23,6 +23,8 @@ impl ResourceType {
     pub const PARAMETERS: Self = Self::named("Parameters");
     /// `Patient`
     pub const PATIENT: Self = Self::named("Patient");
+    /// `Provenance`
+    pub const PROVENANCE: Self = Self::named("Provenance");
 
     /// The type of that name, for constants: a name that R4 does not have stops the build.
     pub const fn named(name: &str) -> Self {

@@ -1,34 +1,64 @@
 //! From a body to what is stored: validated, taken apart for the index, ready for its version.
 
+use std::borrow::Cow;
+
 use fhir::definitions::ResourceType;
 use fhir::identifier::PatientNumber;
 use fhir::outcome::{Issue, IssueCode, OperationOutcome};
 use fhir::tree::Tree;
-use fhir::validate::{Malformed, Survey, ValidationIssue, validate};
+use fhir::validate::{Malformed, ValidationIssue, validate};
 use http::StatusCode;
 use service::refusal::Refusal;
 
+use super::links::refuse_conditional_references;
 use crate::Hub;
 use crate::store::draft::Draft;
 use crate::store::index::Index;
 use crate::store::write::Content;
 
-/// Validates a body that must be a resource of this type.
-pub fn survey(text: &[u8], resource_type: ResourceType) -> Result<Survey<'_>, Refusal> {
+/// Validates a text that must be a resource of this type, and that a write can rest on alone. `at` is
+/// where it stands, for errors. Its id, if it has one.
+pub fn check(
+    text: &[u8],
+    resource_type: ResourceType,
+    at: &str,
+) -> Result<Option<String>, Refusal> {
     let survey = validate(text).map_err(|malformed| unreadable(&malformed))?;
-    refuse_issues(&survey.issues)?;
-    match survey.resource_type {
-        Some(found) if found == resource_type => Ok(survey),
-        found => {
-            let found = found.map_or("no resource that R4 knows", ResourceType::as_str);
-            let text = format!(
-                "The URL is for {resource_type}, but the body is {found}: send it to the URL of \
-                 its type."
-            );
-            let issue = Issue::error(IssueCode::Invalid, text).at("resourceType");
-            Err(Refusal::bad_request_issue(issue))
-        }
+    refuse_issues(&within(at, survey.issues))?;
+    if survey.resource_type != Some(resource_type) {
+        return Err(other_type(survey.resource_type, resource_type));
     }
+    refuse_conditional_references(text, &survey.references, at)?;
+    Ok(survey.id.map(Cow::into_owned))
+}
+
+/// The resource must be of the type that the URL names.
+pub fn other_type(found: Option<ResourceType>, wanted: ResourceType) -> Refusal {
+    let found = found.map_or("no resource that R4 knows", ResourceType::as_str);
+    let text = format!(
+        "The URL is for {wanted}, but the body is {found}: send it to the URL of its type."
+    );
+    Refusal::bad_request_issue(Issue::error(IssueCode::Invalid, text).at("resourceType"))
+}
+
+/// The body must say which resource it is, and say the same as the URL.
+pub fn same_id(found: Option<&str>, wanted: &str, at: &str) -> Result<(), Refusal> {
+    if found == Some(wanted) {
+        return Ok(());
+    }
+    let text = "The id in the body must be there and be the id in the URL.";
+    let issue = Issue::error(IssueCode::Invalid, text).at(format!("{at}.id"));
+    Err(Refusal::bad_request_issue(issue))
+}
+
+/// Issues of a resource as issues of the place where it stands.
+fn within(at: &str, issues: Vec<ValidationIssue>) -> Vec<ValidationIssue> {
+    let moved = |issue: ValidationIssue| {
+        let rest = issue.expression.split_once('.');
+        let expression = rest.map_or_else(|| at.to_owned(), |(_, rest)| format!("{at}.{rest}"));
+        ValidationIssue { expression, ..issue }
+    };
+    issues.into_iter().map(moved).collect()
 }
 
 /// 400 for what is not JSON.

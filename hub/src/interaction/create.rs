@@ -4,21 +4,21 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use service::answer::Answer;
 use service::caller::Caller;
-use uuid::Uuid;
 
 use super::binary;
-use super::content::{prepare, survey};
-use super::links::refuse_conditional_references;
-use super::preconditions::refuse_conditional;
+use super::content::check;
+use super::intent::{Deed, Intent};
+use super::perform::perform;
+use super::preconditions::{if_none_exist, refuse};
 use crate::Hub;
 use crate::address::Kind;
 use crate::error::HubError;
-use crate::store::write::{Action, Write};
 
-/// Stores a new resource under an id of our choice; an id in the body is ignored.
+/// Stores a new resource under an id of our choice; an id in the body is ignored. With If-None-Exist,
+/// only if the criteria select none.
 pub async fn create(
     State(hub): State<Arc<Hub>>,
     caller: Caller,
@@ -26,13 +26,12 @@ pub async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Answer, HubError> {
-    refuse_conditional(&headers)?;
+    refuse(&headers, &["If-Match", "If-None-Match"])?;
+    let if_none_exist = if_none_exist(&headers)?;
     let text = binary::body(resource_type, None, &headers, body).await?;
-    let survey = survey(&text, resource_type)?;
-    refuse_conditional_references(&text, &survey.references)?;
-    let id = Uuid::now_v7().to_string();
-    let content = prepare(&text, resource_type, &id, resource_type.as_str(), &hub)?;
-    let action = Action::Create(content);
-    let write = Write { resource_type, id, action, if_match: None };
-    hub.write_one(&caller, "create", write, &headers, StatusCode::CREATED).await
+    let at = resource_type.as_str().to_owned();
+    check(&text, resource_type, &at)?;
+    let deed = Deed::Create { text, if_none_exist };
+    let intent = Intent { resource_type, deed, if_match: None, at };
+    perform(&hub, &caller, &intent, &headers).await
 }

@@ -3,24 +3,42 @@
 //! | interaction | file |
 //! |---|---|
 //! | read, vread | [`read`], [`vread`] |
-//! | create, update, delete | [`create`], [`update`], [`delete`] |
+//! | create, update, delete | [`create`], [`update`], [`delete`], and their conditional forms |
 //! | history of a resource, a type, the record | [`history`] |
 //! | search-type | [`search`] |
-//! | transaction | [`transaction`], its text in [`links`] |
+//! | batch, transaction | [`bundle`], its text in [`links`] |
 //! | capabilities | [`capabilities`] |
 //!
-//! [`binary`] lets what is not FHIR come and go as itself; [`content`] turns a body into what is stored; [`preconditions`] reads the headers they share.
+//! [`binary`] lets what is not FHIR come and go as itself.
+//!
+//! Every write goes the same way, whether it came by itself or in a Bundle:
+//!
+//! | step | file |
+//! |---|---|
+//! | headers -> conditions | [`preconditions`] |
+//! | request or entry -> what is asked for | [`intent`] |
+//! | where it leads in the record, and on what it then rests | [`resolve`], [`footing`] |
+//! | text -> what is stored | [`content`] |
+//! | written, with what stands beside it | [`perform`], [`provenance`], [`once`] |
+//! | told | [`done`] |
 
 pub mod binary;
+pub mod bundle;
 pub mod capabilities;
 pub mod content;
 pub mod create;
 pub mod delete;
+pub mod done;
+pub mod footing;
 pub mod history;
+pub mod intent;
 pub mod links;
+pub mod once;
+pub mod perform;
 pub mod preconditions;
+pub mod provenance;
 pub mod read;
+pub mod resolve;
 pub mod search;
-pub mod transaction;
 pub mod update;
 pub mod vread;

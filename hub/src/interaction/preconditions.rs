@@ -3,12 +3,14 @@
 use fhir::instant::parse_http_date;
 use fhir::outcome::{Issue, IssueCode};
 use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use service::refusal::Refusal;
 
 use crate::store::write::Version;
 
 const SECOND: i64 = 1_000_000;
+/// <https://hl7.org/fhir/R4/http.html#ccreate>
+pub const IF_NONE_EXIST: &str = "If-None-Exist";
 
 /// The version that `If-Match` names.
 pub fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Refusal> {
@@ -45,8 +47,28 @@ pub fn version(tag: &str) -> Option<i64> {
 }
 
 /// What the caller wants back from a write. <https://hl7.org/fhir/R4/http.html#ops>
-pub fn wants_representation(headers: &HeaderMap) -> bool {
-    !prefers(headers, "return=minimal")
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preference {
+    /// Headers alone.
+    Minimal,
+    /// The resource.
+    Representation,
+    /// An OperationOutcome.
+    Outcome,
+}
+
+impl Preference {
+    /// What `Prefer` says, if it says anything of it.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let named = |(name, preference)| prefers(headers, name).then_some(preference);
+        [
+            ("return=minimal", Self::Minimal),
+            ("return=representation", Self::Representation),
+            ("return=OperationOutcome", Self::Outcome),
+        ]
+        .into_iter()
+        .find_map(named)
+    }
 }
 
 /// Whether unknown parameters are to be refused rather than left out.
@@ -60,18 +82,44 @@ fn prefers(headers: &HeaderMap, preference: &str) -> bool {
     values.flat_map(|value| value.split([',', ';'])).any(|p| p.trim() == preference)
 }
 
-/// Refuses conditional headers that would be ignored: a client relies on them.
-pub fn refuse_conditional(headers: &HeaderMap) -> Result<(), Refusal> {
-    for (name, instead) in [
-        ("If-None-Exist", "Conditional create is not supported: search first, then create."),
-        ("If-None-Match", "If-None-Match is not supported on a write: use If-Match."),
-    ] {
-        if headers.contains_key(name) {
-            let issue = Issue::error(IssueCode::NotSupported, instead).at(name);
-            return Err(Refusal::bad_request_issue(issue));
-        }
+/// The criteria of `If-None-Exist`.
+pub fn if_none_exist(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let Some(value) = headers.get(IF_NONE_EXIST) else { return Ok(None) };
+    let criteria = std::str::from_utf8(value.as_bytes()).map(str::to_owned);
+    criteria.map(Some).map_err(|_| {
+        let text = "The criteria must be those of a search, such as identifier=system|value.";
+        Refusal::bad_request_issue(Issue::error(IssueCode::Value, text).at(IF_NONE_EXIST))
+    })
+}
+
+/// Whether `If-None-Match: *` asks that there be nothing yet.
+pub fn if_none_match(headers: &HeaderMap) -> Result<bool, Refusal> {
+    match headers.get(IF_NONE_MATCH).map(HeaderValue::as_bytes) {
+        None => Ok(false),
+        Some(b"*") => Ok(true),
+        Some(_) => Err(only_any("If-None-Match")),
     }
-    Ok(())
+}
+
+/// A write may only ask that there be no version at all.
+pub fn only_any(at: &str) -> Refusal {
+    let text = "On a write this may only be *, for creating what is not there; to replace a known \
+                version, name it as If-Match.";
+    Refusal::bad_request_issue(Issue::error(IssueCode::NotSupported, text).at(at))
+}
+
+/// Refuses conditional headers that would be ignored: a client relies on them.
+pub fn refuse(headers: &HeaderMap, names: &[&'static str]) -> Result<(), Refusal> {
+    match names.iter().find(|name| headers.contains_key(**name)) {
+        None => Ok(()),
+        Some(name) => Err(meaningless(name)),
+    }
+}
+
+/// A condition that this interaction does not know.
+pub fn meaningless(at: &str) -> Refusal {
+    let text = "This condition means nothing to this interaction: send the request without it.";
+    Refusal::bad_request_issue(Issue::error(IssueCode::NotSupported, text).at(at))
 }
 
 #[cfg(test)]

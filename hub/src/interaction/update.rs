@@ -1,23 +1,23 @@
-//! update: `PUT [base]/[type]/[id]`. <https://hl7.org/fhir/R4/http.html#update>
+//! update: `PUT [base]/[type]/[id]` and `PUT [base]/[type]?criteria`.
+//! <https://hl7.org/fhir/R4/http.html#update>
 
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
-use fhir::outcome::{Issue, IssueCode};
-use http::{HeaderMap, StatusCode};
+use axum::extract::{RawQuery, State};
+use fhir::definitions::ResourceType;
+use http::HeaderMap;
 use service::answer::Answer;
 use service::caller::Caller;
-use service::refusal::Refusal;
 
 use super::binary;
-use super::content::{prepare, survey};
-use super::links::refuse_conditional_references;
-use super::preconditions::{if_match, refuse_conditional};
+use super::content::{check, same_id};
+use super::intent::{Deed, Intent, Target};
+use super::perform::perform;
+use super::preconditions::{IF_NONE_EXIST, if_match, if_none_match, refuse};
 use crate::Hub;
 use crate::address::{Id, Kind};
 use crate::error::HubError;
-use crate::store::write::{Action, Write};
 
 /// Stores the next version of a resource, or the first under this id.
 pub async fn update(
@@ -28,22 +28,39 @@ pub async fn update(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Answer, HubError> {
-    refuse_conditional(&headers)?;
-    let if_match = hub.required(if_match(&headers)?)?;
-    let text = binary::body(resource_type, Some(&id), &headers, body).await?;
-    let survey = survey(&text, resource_type)?;
-    if survey.id.as_deref() != Some(id.as_str()) {
-        return Err(other_id(resource_type.as_str()).into());
-    }
-    refuse_conditional_references(&text, &survey.references)?;
-    let content = prepare(&text, resource_type, &id, resource_type.as_str(), &hub)?;
-    let action = Action::Update { content, may_create: hub.config.client_ids() };
-    let write = Write { resource_type, id, action, if_match };
-    hub.write_one(&caller, "update", write, &headers, StatusCode::OK).await
+    put(&hub, &caller, resource_type, Target::Id(id), &headers, body).await
 }
 
-/// The body must say which resource it is, and say the same as the URL.
-pub(super) fn other_id(at: &str) -> Refusal {
-    let text = "The id in the body must be there and be the id in the URL.";
-    Refusal::bad_request_issue(Issue::error(IssueCode::Invalid, text).at(format!("{at}.id")))
+/// Stores the next version of the resource that the criteria select, or the first if they select none.
+pub async fn conditional(
+    State(hub): State<Arc<Hub>>,
+    caller: Caller,
+    Kind(resource_type): Kind,
+    RawQuery(criteria): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Answer, HubError> {
+    let target = Target::Criteria(criteria.unwrap_or_default());
+    put(&hub, &caller, resource_type, target, &headers, body).await
+}
+
+async fn put(
+    hub: &Hub,
+    caller: &Caller,
+    resource_type: ResourceType,
+    target: Target,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Answer, HubError> {
+    refuse(headers, &[IF_NONE_EXIST])?;
+    let (if_match, if_none_match) = (if_match(headers)?, if_none_match(headers)?);
+    let id = if let Target::Id(id) = &target { Some(id.as_str()) } else { None };
+    let text = binary::body(resource_type, id, headers, body).await?;
+    let at = resource_type.as_str().to_owned();
+    let id = check(&text, resource_type, &at)?;
+    if let Target::Id(wanted) = &target {
+        same_id(id.as_deref(), wanted, &at)?;
+    }
+    let deed = Deed::Update { target, text, id, if_none_match };
+    perform(hub, caller, &Intent { resource_type, deed, if_match, at }, headers).await
 }

@@ -78,7 +78,7 @@ pub(super) async fn change(
         let content = prepare(&text, resource_type, &id, resource_type.as_str(), hub)?;
         let action = Action::Update { content, may_create: false };
         let write = Write { resource_type, id: id.clone(), action, if_match };
-        let written = match hub.write(caller, interaction, vec![write], Vec::new()).await {
+        let written = match hub.write(caller, interaction, vec![write], Vec::new(), None).await {
             Err(HubError::Store(StoreError::Conflict {
                 conflict: Conflict::VersionMismatch { .. },
                 ..

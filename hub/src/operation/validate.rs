@@ -182,9 +182,9 @@ impl Asked {
         }
         if found.issues.is_empty() && found.resource_type == Some(resource_type) {
             let id = found.id.as_deref().unwrap_or("new");
-            let refused = refuse_conditional_references(text, &found.references).and_then(|()| {
-                prepare(text, resource_type, id, resource_type.as_str(), hub).map(drop)
-            });
+            let at = resource_type.as_str();
+            let refused = refuse_conditional_references(text, &found.references, at)
+                .and_then(|()| prepare(text, resource_type, id, at, hub).map(drop));
             issues.extend(refused.err().into_iter().flat_map(|refusal| refusal.outcome.issue));
         }
         Ok(issues)

@@ -122,7 +122,7 @@ impl Draft {
 }
 
 /// The members of a JSON object in their order, values as text.
-fn members(text: &[u8]) -> Result<Vec<(String, &RawValue)>, serde_json::Error> {
+pub(crate) fn members(text: &[u8]) -> Result<Vec<(String, &RawValue)>, serde_json::Error> {
     struct Members;
 
     impl<'de> Visitor<'de> for Members {

@@ -12,7 +12,7 @@
 //! | [`sqlite`], [`postgres`] | the two engines, step for step alike |
 //!
 //! **Invariants.** A write is one transaction: version, current row, index rows, unique
-//! identifiers, registrations, audit entry. Versions of a resource are 1, 2, 3, … without gaps.
+//! identifiers, registrations, kept answer, audit entry. Versions of a resource are 1, 2, 3, … without gaps.
 //! An acknowledged write has been flushed to disk.
 
 pub mod draft;
@@ -38,7 +38,7 @@ use crate::registration::outbox::{Outcome, Task};
 use history::{History, Past};
 use query::{Found, Query, Step, Stepped};
 use vocabulary::Vocabulary;
-use write::{Batch, Conflict, Version, Written};
+use write::{Batch, Conflict, Kept, Version, Written};
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, Clone, Error)]
@@ -182,6 +182,11 @@ impl Store {
     /// Writes a batch: all of it, flushed to disk, or nothing.
     pub async fn write(&self, batch: Batch) -> Result<Vec<Written>, StoreError> {
         on!(self, engine => engine.write(batch).await)
+    }
+
+    /// The answer that is kept under an organisation's key.
+    pub async fn kept(&self, organisation: &str, key: &str) -> Result<Option<Kept>, StoreError> {
+        on!(self, engine => engine.kept(organisation, key).await)
     }
 
     /// Takes registrations that are due, and marks them as tried until `until`.

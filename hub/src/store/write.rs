@@ -14,6 +14,8 @@ pub struct Batch {
     pub writes: Vec<Write>,
     /// What the writes rest on: looked at again in their own transaction.
     pub expected: Vec<Expected>,
+    /// The key under which its answer is kept, if the caller gave one.
+    pub once: Option<Once>,
     /// The audit entry, as JSON; the versions written are added to it.
     pub audit: AuditEntry,
 }
@@ -34,6 +36,38 @@ impl Expected {
         keys == self.keys
     }
 }
+
+/// A batch that is written once, however often it is sent: its answer is kept under the caller's key,
+/// in the batch's own transaction.
+pub struct Once {
+    /// The key; it is the organisation's own.
+    pub key: String,
+    /// A digest of what was asked, so that the key stands for nothing else.
+    pub digest: Vec<u8>,
+    /// Writes the answer from what the batch did.
+    pub answer: Answer,
+}
+
+/// See [`Once::answer`].
+pub type Answer = Box<dyn Fn(&[Written]) -> Vec<u8> + Send + Sync>;
+
+impl std::fmt::Debug for Once {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Once").field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
+/// An answer that was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The digest of what was asked.
+    pub digest: Vec<u8>,
+    /// The answer.
+    pub answer: Vec<u8>,
+}
+
+/// How long an answer is kept, in microseconds: a day.
+pub const KEPT_MICROS: i64 = 24 * 3_600 * 1_000_000;
 
 /// Who wrote, in which request. <https://hl7.org/fhir/R4/auditevent.html>
 #[derive(Debug, Clone, serde::Serialize)]

@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection, Row as _};
 
-use super::registration;
 use super::rows::Rows;
+use super::{once, registration};
 use crate::store::StoreError;
 use crate::store::effects::{Effects, Numbers, index_of, targets};
 use crate::store::index::{Index, NO_CLINICAL_MS};
@@ -59,6 +59,8 @@ pub(super) async fn batch(
 ) -> Result<Vec<Written>, Failure> {
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin().await?;
+    isolate(&mut transaction, batch).await?;
+    once::claim(&mut transaction, batch, now).await?;
     expect(&mut transaction, batch).await?;
     let mut keys = HashMap::new();
     let own = batch.writes.iter().map(own_target).collect();
@@ -74,18 +76,23 @@ pub(super) async fn batch(
     for step in &steps {
         registration::note(&mut transaction, step.key, &step.effects).await?;
     }
+    once::keep(&mut transaction, batch, &written).await?;
     audit(&mut transaction, batch, &written, now).await?;
     transaction.commit().await?;
     Ok(written)
 }
 
-/// Looks again at what the batch rests on. Serialisable: of two writes that rest on the same, or each
-/// on what the other changes, one is run again.
-async fn expect(connection: &mut PgConnection, batch: &Batch) -> Result<(), Failure> {
-    if batch.expected.is_empty() {
-        return Ok(());
+/// A batch that rests on something is serialisable: of two that rest on the same, or each on what the
+/// other changes, one is run again.
+async fn isolate(connection: &mut PgConnection, batch: &Batch) -> Result<(), Failure> {
+    if !batch.expected.is_empty() {
+        sqlx::query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE").execute(connection).await?;
     }
-    sqlx::query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE").execute(&mut *connection).await?;
+    Ok(())
+}
+
+/// Looks again at what the batch rests on.
+async fn expect(connection: &mut PgConnection, batch: &Batch) -> Result<(), Failure> {
     for expected in &batch.expected {
         let rows = super::statement(&expected.query).fetch_all(&mut *connection).await?;
         let keys: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();

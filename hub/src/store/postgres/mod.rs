@@ -6,6 +6,7 @@
 
 mod apply;
 mod history;
+mod once;
 mod registration;
 mod rows;
 mod search;
@@ -24,13 +25,13 @@ use tokio::sync::Semaphore;
 use super::StoreError;
 use super::query::{Argument, Query};
 use super::vocabulary::Vocabulary;
-use super::write::{Batch, Method, Version, Written};
+use super::write::{Batch, Kept, Method, Version, Written};
 use crate::registration::outbox::{Outcome, Task};
 
 /// How the schema came to be, step by step; a step is frozen once it is merged.
 const MIGRATIONS: [&str; 2] = [
     include_str!("../schema/postgres/0001_record.sql"),
-    include_str!("../schema/postgres/0002_search.sql"),
+    include_str!("../schema/postgres/0002_search_and_kept_answers.sql"),
 ];
 /// One process migrates at a time ("hub" in ASCII).
 const MIGRATION_LOCK: i64 = 0x0068_7562;
@@ -141,6 +142,14 @@ impl Postgres {
             self.terms.learn(enter_terms(&self.pool, &unknown).await?);
         }
         Ok(())
+    }
+
+    pub(super) async fn kept(
+        &self,
+        organisation: &str,
+        key: &str,
+    ) -> Result<Option<Kept>, StoreError> {
+        once::kept(&self.pool, organisation, key, self.clock.now_micros()).await
     }
 
     pub(super) async fn due_registrations(

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::once;
 use crate::store::StoreError;
 use crate::store::effects::{Effects, Numbers, Row, index_of, targets};
 use crate::store::index::NO_CLINICAL_MS;
@@ -36,6 +37,7 @@ pub(super) fn batch(
     batch: &Batch,
     turn: Turn,
 ) -> Result<Vec<Written>, StoreError> {
+    once::claim(connection, batch, turn.now)?;
     for expected in &batch.expected {
         if !expected.holds(&super::keys(connection, &expected.query)?) {
             return Err(StoreError::Moved);
@@ -52,6 +54,7 @@ pub(super) fn batch(
         written.push(result);
     }
     apply.claim_all()?;
+    once::keep(connection, batch, &written)?;
     let entry = serde_json::to_string(&audit).map_err(|e| StoreError::Failed(e.to_string()))?;
     connection
         .prepare_cached("INSERT INTO audit (recorded, entry) VALUES (?1, ?2)")?

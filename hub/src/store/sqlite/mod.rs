@@ -8,6 +8,7 @@
 
 mod apply;
 mod history;
+mod once;
 mod registration;
 mod search;
 mod writer;
@@ -27,7 +28,7 @@ use service::clock::Clock;
 use super::StoreError;
 use super::query::Query;
 use super::vocabulary::Vocabulary;
-use super::write::{Batch, Method, Version, Written};
+use super::write::{Batch, Kept, Method, Version, Written};
 use crate::registration::outbox::{Outcome, Task};
 
 /// Older versions may corrupt a WAL database with several connections.
@@ -35,7 +36,7 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// How the schema came to be, step by step; a step is frozen once it is merged.
 const MIGRATIONS: [&str; 2] = [
     include_str!("../schema/sqlite/0001_record.sql"),
-    include_str!("../schema/sqlite/0002_search.sql"),
+    include_str!("../schema/sqlite/0002_search_and_kept_answers.sql"),
 ];
 /// Page cache of the writer, in KiB; of a reader, in KiB.
 const WRITER_CACHE_KIB: i64 = 64 << 10;
@@ -130,6 +131,15 @@ impl Sqlite {
                 .query_row(params![of_type, id, number], version)
                 .optional()?)
         })
+    }
+
+    pub(super) async fn kept(
+        &self,
+        organisation: &str,
+        key: &str,
+    ) -> Result<Option<Kept>, StoreError> {
+        let now = self.clock.now_micros();
+        self.with_reader(|c| Ok(once::kept(c, organisation, key, now)?))
     }
 
     pub(super) async fn due_registrations(

@@ -1,4 +1,4 @@
--- As sqlite/0002_search.sql. stamp: the transaction that a version came with.
+-- As sqlite/0002_search_and_kept_answers.sql. stamp: the transaction that a version came with.
 ALTER TABLE resource ADD COLUMN stamp XID8 NOT NULL DEFAULT '0';
 ALTER TABLE resource ALTER COLUMN stamp SET DEFAULT pg_current_xact_id();
 CREATE INDEX resource_by_stamp ON resource (stamp, key);
@@ -16,3 +16,11 @@ CREATE TABLE number (
 );
 CREATE INDEX number_by_low ON number (param, unit, low, high, key);
 CREATE INDEX reference_by_key ON reference (key, param, target);
+
+-- Answers kept for callers that may ask again: an organisation's key, a digest of what was asked.
+CREATE TABLE kept_answer (
+    organisation TEXT COLLATE "C" NOT NULL, key TEXT COLLATE "C" NOT NULL, digest BYTEA NOT NULL, answer BYTEA NOT NULL,
+    recorded BIGINT NOT NULL,
+    UNIQUE (organisation, key)
+);
+CREATE INDEX kept_answer_by_recorded ON kept_answer (recorded);

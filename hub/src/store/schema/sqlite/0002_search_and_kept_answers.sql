@@ -47,3 +47,11 @@ CREATE TABLE number (
 ) WITHOUT ROWID;
 CREATE INDEX number_by_low ON number (param, unit, low, high, key);
 CREATE INDEX reference_by_key ON reference (key, param, target);
+
+-- Answers kept for callers that may ask again: an organisation's key, a digest of what was asked.
+CREATE TABLE kept_answer (
+    organisation TEXT NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL, answer BLOB NOT NULL,
+    recorded INTEGER NOT NULL,
+    UNIQUE (organisation, key)
+);
+CREATE INDEX kept_answer_by_recorded ON kept_answer (recorded);

@@ -1,0 +1,117 @@
+//! One write on its own: resolved, prepared, written; and again, if what it rested on has moved.
+
+use http::HeaderMap;
+use service::answer::Answer;
+use service::caller::Caller;
+use service::refusal::Refusal;
+
+use super::content::prepare;
+use super::done::Done;
+use super::footing::{Footing, Patience};
+use super::intent::{Deed, Intent};
+use super::once::Key;
+use super::preconditions::Preference;
+use super::provenance::Provenance;
+use super::resolve::{Resolved, resolve};
+use crate::Hub;
+use crate::error::HubError;
+use crate::store::write::{Action, Write};
+
+/// What may come with a write.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// Under which its answer is kept.
+    pub key: Option<Key>,
+    /// Stored with it.
+    pub provenance: Option<Provenance>,
+}
+
+impl Beside {
+    /// Reads the headers of a request; `parts` are what else makes it another than any other.
+    pub fn of(headers: &HeaderMap, parts: &[Vec<u8>]) -> Result<Self, Refusal> {
+        let provenance = Provenance::of(headers)?;
+        Ok(Self { key: Key::of(headers, parts)?, provenance })
+    }
+}
+
+/// Does what a request of its own asks for.
+pub async fn perform(
+    hub: &Hub,
+    caller: &Caller,
+    intent: &Intent,
+    headers: &HeaderMap,
+) -> Result<Answer, HubError> {
+    let preference = Preference::of(headers).unwrap_or(Preference::Representation);
+    let beside = Beside::of(headers, &intent.parts())?;
+    let done = accomplish(hub, caller, intent, &beside).await?;
+    Ok(done.answer(hub.base(), preference))
+}
+
+/// Does what an intent asks for.
+pub async fn accomplish(
+    hub: &Hub,
+    caller: &Caller,
+    intent: &Intent,
+    beside: &Beside,
+) -> Result<Done, HubError> {
+    let mut patience = Patience::default();
+    loop {
+        match attempt(hub, caller, intent, beside).await {
+            Err(error) if patience.bears(&error) => patience.pause().await,
+            result => return result,
+        }
+    }
+}
+
+async fn attempt(
+    hub: &Hub,
+    caller: &Caller,
+    intent: &Intent,
+    Beside { key, provenance }: &Beside,
+) -> Result<Done, HubError> {
+    if let Some(key) = key
+        && let Some(mut kept) = key.kept(hub, caller).await?
+        && let Some(Some(mut done)) = kept.pop()
+    {
+        done.refill(hub).await?;
+        return Ok(done);
+    }
+    let resource_type = intent.resource_type;
+    let mut footing = Footing::new(hub);
+    let (id, fresh) = match resolve(&mut footing, intent).await? {
+        Resolved::Write { id, fresh } => (id, fresh),
+        Resolved::Nothing => return Ok(Done::nothing(resource_type)),
+        Resolved::Found { id, version } => {
+            return Ok(Done::found(&format!("{resource_type}/{id}"), &version));
+        }
+    };
+    let (name, deletes) = (format!("{resource_type}/{id}"), intent.text().is_none());
+    let mut writes = vec![write(hub, intent, id, fresh)?];
+    if let Some(provenance) = provenance {
+        writes.extend(provenance.about(&mut footing, &writes).await?);
+    }
+    let once = key.as_ref().map(|key| {
+        let name = name.clone();
+        key.once(move |written| vec![Some(Done::written(&name, deletes, &written[0]))])
+    });
+    let interaction = intent.interaction();
+    let written = hub.write(caller, interaction, writes, footing.expected(), once).await?;
+    Ok(Done::written(&name, deletes, &written[0]))
+}
+
+/// Prepares what is written under `id`. The text is valid already.
+pub fn write(hub: &Hub, intent: &Intent, id: String, fresh: bool) -> Result<Write, Refusal> {
+    let resource_type = intent.resource_type;
+    let mut if_match = intent.if_match;
+    let content = |text: &[u8]| prepare(text, resource_type, &id, &intent.at, hub);
+    let action = match &intent.deed {
+        Deed::Create { text, .. } => Action::Create(content(text)?),
+        Deed::Update { text, .. } if fresh => Action::Create(content(text)?),
+        Deed::Update { text, .. } => {
+            if_match = hub.required(if_match)?;
+            Action::Update { content: content(text)?, may_create: hub.config.client_ids() }
+        }
+        Deed::Delete { .. } => Action::Delete,
+    };
+    Ok(Write { resource_type, id, action, if_match })
+}

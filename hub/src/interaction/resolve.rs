@@ -1,0 +1,137 @@
+//! Where a write leads in the record as it is now.
+//! <https://hl7.org/fhir/R4/http.html#ccreate>, <https://hl7.org/fhir/R4/http.html#cond-update>
+
+use fhir::definitions::ResourceType;
+use fhir::outcome::{Issue, IssueCode};
+use http::StatusCode;
+use service::refusal::Refusal;
+use uuid::Uuid;
+
+use super::footing::Footing;
+use super::intent::{Deed, Intent, Target};
+use crate::error::HubError;
+use crate::store::StoreError;
+use crate::store::write::Version;
+
+/// Where a write leads.
+#[derive(Debug, Clone)]
+pub enum Resolved {
+    /// To a resource that is written.
+    Write {
+        /// Its id.
+        id: String,
+        /// Whether the id is new and ours.
+        fresh: bool,
+    },
+    /// To a resource that is there already: a conditional create leaves it as it is.
+    Found {
+        /// Its id.
+        id: String,
+        /// What is there.
+        version: Version,
+    },
+    /// To none: there is nothing to delete.
+    Nothing,
+}
+
+/// Looks up where an intent leads.
+pub async fn resolve(footing: &mut Footing<'_>, intent: &Intent) -> Result<Resolved, HubError> {
+    let resource_type = intent.resource_type;
+    match &intent.deed {
+        Deed::Create { if_none_exist: None, .. } => Ok(fresh()),
+        Deed::Create { if_none_exist: Some(criteria), .. } => {
+            match footing.select(resource_type, criteria).await? {
+                None => Ok(fresh()),
+                Some(id) => found(footing, resource_type, id).await,
+            }
+        }
+        Deed::Update { target, id, if_none_match, .. } => {
+            let resolved = match target {
+                Target::Id(id) => known(id.clone()),
+                Target::Criteria(criteria) => {
+                    let selected = footing.select(resource_type, criteria).await?;
+                    updated(footing, intent, selected, id.clone()).await?
+                }
+            };
+            match &resolved {
+                Resolved::Write { id, .. } if *if_none_match => {
+                    absent(footing, resource_type, id).await?;
+                }
+                _ => {}
+            }
+            Ok(resolved)
+        }
+        Deed::Delete { target: Target::Id(id) } => Ok(known(id.clone())),
+        Deed::Delete { target: Target::Criteria(criteria) } => {
+            let selected = footing.select(resource_type, criteria).await?;
+            Ok(selected.map_or(Resolved::Nothing, known))
+        }
+    }
+}
+
+fn fresh() -> Resolved {
+    Resolved::Write { id: Uuid::now_v7().to_string(), fresh: true }
+}
+
+fn known(id: String) -> Resolved {
+    Resolved::Write { id, fresh: false }
+}
+
+/// What a conditional create found.
+async fn found(
+    footing: &Footing<'_>,
+    resource_type: ResourceType,
+    id: String,
+) -> Result<Resolved, HubError> {
+    match footing.hub().store.read(resource_type, &id).await? {
+        Some(version) if version.body.is_some() => Ok(Resolved::Found { id, version }),
+        // It went in the meantime.
+        _ => Err(StoreError::Moved.into()),
+    }
+}
+
+/// A conditional update: of what was selected, else of what the body names, else of a new resource.
+async fn updated(
+    footing: &mut Footing<'_>,
+    intent: &Intent,
+    selected: Option<String>,
+    body: Option<String>,
+) -> Result<Resolved, HubError> {
+    match (selected, body) {
+        (Some(selected), Some(body)) if selected != body => {
+            let text = "The criteria select a resource with another id than the body has: send \
+                        the body without an id, or with that of the resource.";
+            let issue = Issue::error(IssueCode::Value, text).at(format!("{}.id", intent.at));
+            Err(Refusal::bad_request_issue(issue).into())
+        }
+        (Some(selected), _) => Ok(known(selected)),
+        (None, None) => Ok(fresh()),
+        (None, Some(body)) => match footing.pin(intent.resource_type, &body).await? {
+            Some(version) if version.body.is_some() => {
+                let text = "The criteria select nothing, and the id in the body is in use by a \
+                            resource that they do not select.";
+                let issue = Issue::error(IssueCode::Conflict, text).at(format!("{}.id", intent.at));
+                Err(Refusal::new(StatusCode::CONFLICT, issue).into())
+            }
+            _ => Ok(known(body)),
+        },
+    }
+}
+
+/// `If-None-Match: *`
+async fn absent(
+    footing: &mut Footing<'_>,
+    resource_type: ResourceType,
+    id: &str,
+) -> Result<(), HubError> {
+    match footing.pin(resource_type, id).await? {
+        Some(Version { version, body: Some(_), .. }) => {
+            let text = format!(
+                "If-None-Match asks that there be no such {resource_type} yet, but it is there, at \
+                 version {version}."
+            );
+            Err(Refusal::error(StatusCode::PRECONDITION_FAILED, IssueCode::Conflict, text).into())
+        }
+        _ => Ok(()),
+    }
+}
