@@ -1,9 +1,11 @@
 //! A hub on each engine, and requests to it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -11,8 +13,10 @@ use hub::Hub;
 use hub::config::HubConfig;
 use serde_json::Value;
 use service::clock::Clock;
+use service::serve::Shutdown;
 use sqlx::Connection;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -28,10 +32,17 @@ pub(crate) struct Kit {
 pub(crate) struct Response {
     pub status: StatusCode,
     pub headers: HeaderMap,
+    pub bytes: Bytes,
+    /// The body as text; use `bytes` for one that is compressed.
     pub text: String,
 }
 
 impl Response {
+    fn new(status: StatusCode, headers: HeaderMap, bytes: Bytes) -> Self {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Self { status, headers, bytes, text }
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or(Value::Null)
     }
@@ -96,6 +107,26 @@ impl Kit {
         Self { router: hub.router(), hub, _folder: folder }
     }
 
+    /// The same record, opened anew with a changed configuration and by another clock.
+    pub(crate) async fn reopened(self, change: impl FnOnce(&mut HubConfig), clock: Clock) -> Self {
+        let Self { hub, router, _folder } = self;
+        hub.store.close().await;
+        let mut config = hub.config.clone();
+        // The store's lock goes with the last one who holds the hub.
+        drop((router, hub));
+        change(&mut config);
+        let hub = Hub::open(config, clock).await.unwrap();
+        Self { router: hub.router(), hub, _folder }
+    }
+
+    /// Serves the hub over TCP for as long as the test runs.
+    pub(crate) async fn over_tcp(&self) -> Wire {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(self.hub.clone().serve(listener, None, Shutdown::default()));
+        Wire { address, client: service::client::build().unwrap() }
+    }
+
     /// The journal's lines.
     pub(crate) fn journal(&self) -> Vec<Value> {
         let file = self.hub.config.audit.dir.as_ref().unwrap().join("hub-QWO-audit.ndjson");
@@ -118,8 +149,7 @@ impl Kit {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        let text = String::from_utf8(bytes.to_vec()).unwrap();
-        Response { status: parts.status, headers: parts.headers, text }
+        Response::new(parts.status, parts.headers, bytes)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Response {
@@ -170,6 +200,31 @@ impl Kit {
     /// How many resources of a type there are.
     pub(crate) async fn count(&self, resource_type: &str) -> i64 {
         self.search(&format!("{resource_type}?_summary=count")).await["total"].as_i64().unwrap()
+    }
+}
+
+/// A hub as its clients reach it, with every layer of the server around it.
+pub(crate) struct Wire {
+    pub address: SocketAddr,
+    client: reqwest::Client,
+}
+
+impl Wire {
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Response {
+        let url = format!("http://{}{path}", self.address);
+        let mut request = self.client.request(method.parse().unwrap(), url).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Response::new(status, headers, response.bytes().await.unwrap())
     }
 }
 

@@ -4,6 +4,7 @@
 mod batch;
 mod capabilities;
 mod conditional;
+mod conformance;
 mod exchange;
 mod history;
 mod kit;
