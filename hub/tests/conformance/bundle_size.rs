@@ -92,12 +92,13 @@ async fn transactions_that_cross_each_other_never_fail_the_server(kit: Kit) {
             if sender % 2 == 1 {
                 order.reverse();
             }
-            let name = format!("S{sender}");
-            let put =
-                |n: &usize| send("PUT", &format!("Patient/p{n}"), family(&format!("p{n}"), &name));
-            let bundle = transaction(&order.iter().map(put).collect::<Vec<_>>());
             let mut taken = 0;
-            for _ in 0..3 {
+            for turn in 0..3 {
+                let name = format!("S{sender} T{turn}");
+                let put = |n: &usize| {
+                    send("PUT", &format!("Patient/p{n}"), family(&format!("p{n}"), &name))
+                };
+                let bundle = transaction(&order.iter().map(put).collect::<Vec<_>>());
                 let answer = kit.post("", &bundle).await;
                 match answer.status {
                     StatusCode::OK => taken += 1,

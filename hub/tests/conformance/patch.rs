@@ -146,8 +146,8 @@ async fn a_patch_that_cannot_be_applied_changes_nothing(kit: Kit) {
         operation(&[("type", "valueCode", json!("delete"))]),
     ] {
         let refused = send(&kit, "a", &[FHIR_JSON], &body).await;
-        assert!(refused.status.is_client_error(), "{body}: {}", refused.text);
-        refused.assert_refused(refused.status);
+        assert!(refused.status != StatusCode::OK, "{body}");
+        assert_one_of(&refused, &[400, 409, 422]);
     }
     assert_eq!(kit.get("Patient/a").await.etag(), "W/\"1\"");
     assert_eq!(kit.search("Patient/a/_history").await["total"], 1);
@@ -162,12 +162,12 @@ async fn a_patch_touches_neither_id_nor_version(kit: Kit) {
         json!([{"op": "replace", "path": "/meta/lastUpdated", "value": "2000-01-01T00:00:00Z"}]),
     ] {
         let refused = json_patch(&kit, &patch).await;
-        assert!(refused.status.is_client_error(), "{patch}: {}", refused.text);
-        refused.assert_refused(refused.status);
+        assert!(refused.status != StatusCode::OK, "{patch}");
+        assert_one_of(&refused, &[400, 409, 422]);
     }
     let body = at("replace", "Patient.id", &[("value", "valueId", json!("b"))]);
     let refused = send(&kit, "a", &[FHIR_JSON], &body).await;
-    assert!(refused.status.is_client_error(), "{}", refused.text);
+    assert_one_of(&refused, &[400, 409, 422]);
     kit.get("Patient/b").await.assert_refused(StatusCode::NOT_FOUND);
     assert_eq!(kit.get("Patient/a").await.etag(), "W/\"1\"");
 }

@@ -43,14 +43,17 @@ const FAULTS: [(&str, &str); 18] = [
 ];
 
 async fn invalid_content_is_refused_with_the_place_of_every_fault(kit: Kit) {
+    let mut wrong = Vec::new();
     for (members, place) in FAULTS {
-        let refused =
-            kit.post("Patient", &format!(r#"{{"resourceType":"Patient",{members}}}"#)).await;
-        assert_eq!(refused.status, UNPROCESSABLE, "{members}: {}", refused.text);
-        let outcome = refused.assert_refused(UNPROCESSABLE);
-        let expression = outcome["issue"][0]["expression"][0].as_str().unwrap();
-        assert!(expression.starts_with(place), "{members}: {outcome}");
+        let body = format!(r#"{{"resourceType":"Patient",{members}}}"#);
+        let refused = kit.post("Patient", &body).await;
+        let outcome = refused.json();
+        let expression = outcome["issue"][0]["expression"][0].as_str().unwrap_or_default();
+        if refused.status != UNPROCESSABLE || !expression.starts_with(place) {
+            wrong.push(format!("{members}: {} {expression}", refused.status));
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
     let string = r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"valueQuantity":{"value":"1.00"}}"#;
     let outcome = kit.post("Observation", string).await.assert_refused(UNPROCESSABLE);
     assert!(
@@ -101,12 +104,15 @@ async fn a_narrative_that_could_run_is_refused_and_never_sent_as_html(kit: Kit) 
     let div = |inside: &str| format!(r#"<div xmlns="http://www.w3.org/1999/xhtml">{inside}</div>"#);
     let entity =
         format!("<!DOCTYPE div [<!ENTITY xxe SYSTEM \"file:///etc/passwd\">]>{}", div("&xxe;"));
+    let mut wrong = Vec::new();
     for bad in RUNNING.iter().map(|inside| div(inside)).chain([entity]) {
         let refused = kit.post("Patient", &narrated(&bad)).await;
-        assert_eq!(refused.status, UNPROCESSABLE, "{bad}: {}", refused.text);
-        let outcome = refused.assert_refused(UNPROCESSABLE);
-        assert_eq!(outcome["issue"][0]["expression"][0], "Patient.text.div", "{bad}: {outcome}");
+        let expression = &refused.json()["issue"][0]["expression"][0];
+        if refused.status != UNPROCESSABLE || expression != "Patient.text.div" {
+            wrong.push(format!("{bad}: {} {expression}", refused.status));
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
     assert_eq!(kit.count("Patient").await, 0);
     let good = div(
         "<p class=\"x\" id=\"y\">a &lt; b &amp;&#160;c</p><a href=\"https://example.org/?a=1\">x</a><a \
@@ -177,6 +183,7 @@ async fn a_reference_into_the_resource_must_lead_somewhere(kit: Kit) {
     let mut nested = organisation("o".into());
     nested["contained"] = json!([organisation("p".into())]);
     let unnamed = nameless(organisation("o".into()));
+    let mut wrong = Vec::new();
     for bad in [
         nameless(patient("", json!({"managingOrganization": {"reference": "#nope"}}))).to_string(),
         inside(json!([organisation("o".into())]), "#nope"),
@@ -184,9 +191,11 @@ async fn a_reference_into_the_resource_must_lead_somewhere(kit: Kit) {
         inside(json!([nested]), "#o"),
     ] {
         let refused = kit.post("Patient", &bad).await;
-        assert_eq!(refused.status, UNPROCESSABLE, "{bad}: {}", refused.text);
-        refused.assert_refused(UNPROCESSABLE);
+        if refused.status != UNPROCESSABLE {
+            wrong.push(format!("{bad}: {}", refused.status));
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
     assert_eq!(kit.count("Patient").await, 0);
     let good = inside(json!([organisation("o".into())]), "#o");
     assert_eq!(kit.post("Patient", &good).await.status, StatusCode::CREATED);
