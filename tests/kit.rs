@@ -124,18 +124,24 @@ impl Process {
         arguments: &[&str],
         more: impl FnOnce(&mut Command),
     ) -> Self {
-        static STARTED: AtomicU32 = AtomicU32::new(0);
-        let turn = STARTED.fetch_add(1, Ordering::Relaxed);
-        let file = |ending: &str| folder.join(format!("{program}-{turn}.{ending}"));
-        let (stdout, stderr) = (file("out"), file("err"));
         let mut command = Command::new(self::program(program));
         command.args(arguments).current_dir(folder).env("XDG_STATE_HOME", folder.join("state"));
-        command.env_remove("STATE_DIRECTORY").env_remove("RUST_LOG").stdin(Stdio::null());
+        command.env_remove("STATE_DIRECTORY").env_remove("RUST_LOG");
+        more(&mut command);
+        Self::spawn(folder, program, command)
+    }
+
+    /// Starts what `command` says, which need not be a program of ours.
+    pub(crate) fn spawn(folder: &Path, name: &str, mut command: Command) -> Self {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let turn = STARTED.fetch_add(1, Ordering::Relaxed);
+        let file = |ending: &str| folder.join(format!("{name}-{turn}.{ending}"));
+        let (stdout, stderr) = (file("out"), file("err"));
+        command.stdin(Stdio::null());
         command.stdout(std::fs::File::create(&stdout).unwrap());
         command.stderr(std::fs::File::create(&stderr).unwrap());
-        more(&mut command);
-        let child = command.spawn().unwrap();
-        Self { child, name: program.to_owned(), stdout, stderr }
+        let child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
+        Self { child, name: name.to_owned(), stdout, stderr }
     }
 
     /// Starts a service with a configuration and waits until `probe` answers 200.

@@ -7,11 +7,13 @@
 //! | [`union`] | a federated answer is what the hubs hold, no more and no less; the demonstration |
 //! | [`silence`] | regions and locators that are stopped or dead are told, never hidden |
 //! | [`durability`] | a hub that is killed while it imports has everything it acknowledged |
+//! | [`clients`] | public FHIR clients, unmodified, do with a hub what they are made for |
 //! | [`registration`] | the locator learns of every patient, whenever it comes and whoever restarts |
 //! | [`readme`] | what README.md tells people to type works |
 //! | [`kit`] | processes, ports, requests, records and waiting |
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod clients;
 mod durability;
 mod kit;
 mod readme;
