@@ -5,13 +5,15 @@
 //! skipped; with it a client that is missing is a failure.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::kit::{Http, Place, Process, numbers, on_free_ports, record};
 
+/// Where the programs are.
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 /// How long a client's stories may take, on a busy machine.
 const CLIENT_TIME_MAX: Duration = Duration::from_mins(1);
 /// Observations of the patient that the programs are told of: a few pages, and not a round number.
@@ -21,25 +23,26 @@ const SYSTEM: &str = "https://example.org/client";
 
 #[tokio::test]
 async fn fhirclient_does_what_it_is_made_for() {
-    tells("python/with_fhirclient.py", &["fhirclient"]).await;
+    tells(python, "with_fhirclient.py", &["fhirclient"]).await;
 }
 
 #[tokio::test]
 async fn fhirpy_does_what_it_is_made_for() {
-    tells("python/with_fhirpy.py", &["fhirpy-sync", "fhirpy-async"]).await;
+    tells(python, "with_fhirpy.py", &["fhirpy-sync", "fhirpy-async"]).await;
 }
 
 #[tokio::test]
 async fn fhir_kit_client_does_what_it_is_made_for() {
-    tells("node/with_fhir_kit_client.js", &["fhir-kit-client"]).await;
+    tells(node, "with_fhir_kit_client.js", &["fhir-kit-client"]).await;
 }
 
 /// Runs a client's program against a hub, and looks for the Patients that it leaves there.
-async fn tells(program: &str, leaves: &[&str]) {
+async fn tells(run: impl Fn(&Path, &str) -> Command, program: &str, leaves: &[&str]) {
     let Some(clients) = std::env::var_os("TEST_CLIENTS").map(PathBuf::from) else {
         eprintln!("skipped: TEST_CLIENTS is not set; tests/run installs the clients and sets it");
         return;
     };
+    assert!(clients.is_dir(), "{} is missing: run tests/run --setup", clients.display());
     let folder = TempDir::new().unwrap();
     let start = async |port: u16| {
         let (place, file) = (Place(port), folder.path().join(format!("{port}.db")));
@@ -50,12 +53,12 @@ async fn tells(program: &str, leaves: &[&str]) {
     };
     let (hub, base) = on_free_ports(Place::PORTS, start).await;
     let number = seed(&base).await;
-    let mut command = interpreter(&clients, program);
+    let mut command = run(&clients, program);
     command.env("FHIR_BASE", &base).env("FHIR_NHS_NUMBER", number);
     command.env("FHIR_OBSERVATIONS", OBSERVATIONS.to_string()).env("NO_PROXY", "127.0.0.1");
     let mut client = Process::spawn(folder.path(), "client", command);
     let ended = tokio::time::timeout(CLIENT_TIME_MAX, client.ended(CLIENT_TIME_MAX * 2)).await;
-    let succeeded = ended.as_ref().is_ok_and(|status| status.success());
+    let succeeded = ended.as_ref().is_ok_and(ExitStatus::success);
     assert!(succeeded, "{program}: {ended:?}\n{}\n{}", client.stdout(), client.stderr());
     for value in leaves {
         let url = format!("{base}/Patient?identifier={SYSTEM}|{value}");
@@ -82,18 +85,20 @@ async fn seed(base: &str) -> String {
     number
 }
 
-/// The command that runs a program of `tests/clients/` with the packages installed in `clients`.
-fn interpreter(clients: &Path, program: &str) -> Command {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(program);
-    if program.ends_with(".py") {
-        let mut command = Command::new(clients.join("python/bin/python"));
-        command.arg("-B").arg(source);
-        return command;
-    }
+/// The command that runs a Python program with the packages installed in `clients`.
+fn python(clients: &Path, program: &str) -> Command {
+    let mut command = Command::new(clients.join("python/bin/python"));
+    command.arg("-B").arg(format!("{SOURCE}/python/{program}"));
+    command
+}
+
+/// The command that runs a Node program with the packages installed in `clients`.
+fn node(clients: &Path, program: &str) -> Command {
     // Node looks for packages beside the program, not where it was started.
-    let beside = clients.join(program);
-    std::fs::copy(&source, &beside).unwrap();
+    let beside = clients.join("node").join(program);
+    std::fs::copy(format!("{SOURCE}/node/{program}"), &beside).unwrap();
     let mut command = Command::new("node");
-    command.arg(beside);
+    // The client says what it was answered only when asked to.
+    command.arg(beside).env("DEBUG", "fhir-kit-client:error");
     command
 }

@@ -5,6 +5,7 @@ Observations, the n-th of the n-th of March 2026; other Patients have more.
 """
 
 import os
+import sys
 import unittest
 from uuid import uuid4
 
@@ -57,12 +58,19 @@ def outcome(error):
     return OperationOutcome(error.response.json())
 
 
+def explain(response, *_, **__):
+    """Shows why a request was refused: the client's errors do not say."""
+    if response.status_code >= 400:
+        print(response.request.method, response.url, response.text, file=sys.stderr)
+
+
 class WithFhirclient(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.client = FHIRClient(settings={"app_id": "stories", "api_base": BASE})
         assert cls.client.prepare()
         cls.server = cls.client.server
+        cls.server.session.hooks["response"] = [explain]
 
     def create(self, patient):
         created = Patient(patient.create(self.server))
