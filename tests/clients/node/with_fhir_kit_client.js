@@ -119,7 +119,10 @@ test('an update names the version that it replaces', async () => {
   const body = await create('lock');
   const { id } = body;
   const update = (etag, birthDate) => client.update({
-    resourceType: 'Patient', id, body: { ...body, birthDate }, options: { headers: { 'If-Match': etag } },
+    resourceType: 'Patient',
+    id,
+    body: { ...body, birthDate },
+    options: { headers: { 'If-Match': etag } },
   });
   const updated = await update(headers(body).get('etag'), '1962');
   assert.equal(headers(updated).get('etag'), 'W/"2"');
@@ -170,7 +173,8 @@ for (const postSearch of [false, true]) {
 
   test(`a criterion may be given twice, and results be sorted, by ${how}`, async () => {
     const date = ['ge2026-03-05', 'lt2026-03-10'];
-    const found = await search({ ...ofSeeded, date, code: 'http://loinc.org|8310-5', _sort: 'date' });
+    const code = 'http://loinc.org|8310-5';
+    const found = await search({ ...ofSeeded, date, code, _sort: 'date' });
     const days = resources([found]).map((one) => one.effectiveDateTime.slice(8, 10));
     assert.deepEqual(days, ['05', '06', '07', '08', '09']);
   });
@@ -202,13 +206,17 @@ for (const postSearch of [false, true]) {
 test('a transaction is written as one', async () => {
   const urn = `urn:uuid:${randomUUID()}`;
   const observation = {
-    resourceType: 'Observation', status: 'final', code: { text: 'seen' }, subject: { reference: urn },
+    resourceType: 'Observation',
+    status: 'final',
+    code: { text: 'seen' },
+    subject: { reference: urn },
   };
   const entry = [
     { fullUrl: urn, resource: someone('tx'), request: { method: 'POST', url: 'Patient' } },
     { resource: observation, request: { method: 'POST', url: 'Observation' } },
   ];
-  const answer = await client.transaction({ body: { resourceType: 'Bundle', type: 'transaction', entry } });
+  const body = { resourceType: 'Bundle', type: 'transaction', entry };
+  const answer = await client.transaction({ body });
   assert.equal(answer.type, 'transaction-response');
   const places = answer.entry.map((one) => one.response.location.split('/_history')[0]);
   const stored = await client.request(places[1]);
@@ -235,7 +243,8 @@ test('each entry of a batch succeeds or fails alone', async () => {
   ];
   const answer = await client.batch({ body: { resourceType: 'Bundle', type: 'batch', entry } });
   assert.equal(answer.type, 'batch-response');
-  assert.deepEqual(answer.entry.map((one) => one.response.status.slice(0, 3)), ['404', '201', '200']);
+  const statuses = answer.entry.map((one) => one.response.status.slice(0, 3));
+  assert.deepEqual(statuses, ['404', '201', '200']);
   assert.equal(answer.entry[0].response.outcome.issue[0].code, 'not-found');
   assert.equal(answer.entry[2].resource.entry.length, 1);
 });
