@@ -24,7 +24,8 @@ use uuid::Uuid;
 pub(crate) struct Kit {
     pub hub: Arc<Hub>,
     router: Router,
-    _folder: TempDir,
+    /// Holds the files; gone with the test.
+    folder: TempDir,
 }
 
 /// An answer, read.
@@ -104,19 +105,19 @@ impl Kit {
         );
         let config: HubConfig = service::config::parse(&toml, "HUB_TEST_NONE__").unwrap();
         let hub = Hub::open(config, Clock::System).await.unwrap();
-        Self { router: hub.router(), hub, _folder: folder }
+        Self { router: hub.router(), hub, folder }
     }
 
     /// The same record, opened anew with a changed configuration and by another clock.
     pub(crate) async fn reopened(self, change: impl FnOnce(&mut HubConfig), clock: Clock) -> Self {
-        let Self { hub, router, _folder } = self;
+        let Self { hub, router, folder } = self;
         hub.store.close().await;
         let mut config = hub.config.clone();
         // The store's lock goes with the last one who holds the hub.
         drop((router, hub));
         change(&mut config);
         let hub = Hub::open(config, clock).await.unwrap();
-        Self { router: hub.router(), hub, _folder }
+        Self { router: hub.router(), hub, folder }
     }
 
     /// Serves the hub over TCP for as long as the test runs.

@@ -53,7 +53,6 @@ async fn invalid_content_is_refused_with_the_place_of_every_fault(kit: Kit) {
             wrong.push(format!("{members}: {} {expression}", refused.status));
         }
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
     let string = r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"valueQuantity":{"value":"1.00"}}"#;
     let outcome = kit.post("Observation", string).await.assert_refused(UNPROCESSABLE);
     assert!(
@@ -65,20 +64,20 @@ async fn invalid_content_is_refused_with_the_place_of_every_fault(kit: Kit) {
     let many = r#"{"resourceType":"Patient","colour":"red","birthDate":"2000-13","name":[{"given":[]}],"link":[{"type":"seealso"}]}"#;
     let outcome = kit.post("Patient", many).await.assert_refused(UNPROCESSABLE);
     assert!(outcome["issue"].as_array().unwrap().len() >= 4, "{outcome}");
-    for deep in [nested(1_000, '[', ']'), nested(1_000, '{', '}')] {
-        kit.post("Patient", &deep).await.assert_refused(StatusCode::BAD_REQUEST);
+    let deep = kit.post("Patient", &nested(1_000, r#"[{"extension":"#, "}]")).await;
+    deep.assert_refused(StatusCode::BAD_REQUEST);
+    // At the first bracket these are no extension any more: either fault may be told.
+    for (open, close) in [("[", "]"), (r#"{"extension":"#, "}")] {
+        assert_one_of(&kit.post("Patient", &nested(1_000, open, close)).await, &[400, 422]);
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
     assert_eq!(kit.count("Patient").await, 0);
 }
 
-/// A Patient that holds brackets so deep.
-fn nested(depth: usize, open: char, close: char) -> String {
-    let (opener, inner) = match open {
-        '{' => ("{\"extension\":".repeat(depth), "1"),
-        _ => ("[".repeat(depth), "1"),
-    };
-    let closer = close.to_string().repeat(depth);
-    format!(r#"{{"resourceType":"Patient","extension":{opener}{inner}{closer}}}"#)
+/// A Patient whose extension is nested so deep.
+fn nested(depth: usize, open: &str, close: &str) -> String {
+    let (open, close) = (open.repeat(depth), close.repeat(depth));
+    format!(r#"{{"resourceType":"Patient","extension":{open}1{close}}}"#)
 }
 
 /// Insides of a div.
@@ -104,16 +103,6 @@ async fn a_narrative_that_could_run_is_refused_and_never_sent_as_html(kit: Kit) 
     let div = |inside: &str| format!(r#"<div xmlns="http://www.w3.org/1999/xhtml">{inside}</div>"#);
     let entity =
         format!("<!DOCTYPE div [<!ENTITY xxe SYSTEM \"file:///etc/passwd\">]>{}", div("&xxe;"));
-    let mut wrong = Vec::new();
-    for bad in RUNNING.iter().map(|inside| div(inside)).chain([entity]) {
-        let refused = kit.post("Patient", &narrated(&bad)).await;
-        let expression = &refused.json()["issue"][0]["expression"][0];
-        if refused.status != UNPROCESSABLE || expression != "Patient.text.div" {
-            wrong.push(format!("{bad}: {} {expression}", refused.status));
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(kit.count("Patient").await, 0);
     let good = div(
         "<p class=\"x\" id=\"y\">a &lt; b &amp;&#160;c</p><a href=\"https://example.org/?a=1\">x</a><a \
          href=\"#y\">y</a><a href=\"mailto:a@example.org\">m</a><img src=\"#p\" alt=\"javascript: no\"/>",
@@ -125,6 +114,16 @@ async fn a_narrative_that_could_run_is_refused_and_never_sent_as_html(kit: Kit) 
     assert_eq!(html.status, StatusCode::NOT_ACCEPTABLE);
     let read = kit.send("GET", &path, &[], Body::empty()).await;
     assert_eq!(read.json()["text"]["div"], good);
+    let mut wrong = Vec::new();
+    for bad in RUNNING.iter().map(|inside| div(inside)).chain([entity]) {
+        let refused = kit.post("Patient", &narrated(&bad)).await;
+        let expression = &refused.json()["issue"][0]["expression"][0];
+        if refused.status != UNPROCESSABLE || expression != "Patient.text.div" {
+            wrong.push(format!("{bad}: {} {expression}", refused.status));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(kit.count("Patient").await, 1);
 }
 
 async fn text_that_is_no_unicode_is_refused(kit: Kit) {
@@ -183,6 +182,8 @@ async fn a_reference_into_the_resource_must_lead_somewhere(kit: Kit) {
     let mut nested = organisation("o".into());
     nested["contained"] = json!([organisation("p".into())]);
     let unnamed = nameless(organisation("o".into()));
+    let good = inside(json!([organisation("o".into())]), "#o");
+    assert_eq!(kit.post("Patient", &good).await.status, StatusCode::CREATED);
     let mut wrong = Vec::new();
     for bad in [
         nameless(patient("", json!({"managingOrganization": {"reference": "#nope"}}))).to_string(),
@@ -196,9 +197,7 @@ async fn a_reference_into_the_resource_must_lead_somewhere(kit: Kit) {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(kit.count("Patient").await, 0);
-    let good = inside(json!([organisation("o".into())]), "#o");
-    assert_eq!(kit.post("Patient", &good).await.status, StatusCode::CREATED);
+    assert_eq!(kit.count("Patient").await, 1);
 }
 
 async fn contained_resources_are_neither_matches_nor_values_of_their_container(kit: Kit) {

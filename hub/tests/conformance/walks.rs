@@ -42,7 +42,7 @@ fn person(number: usize, born: Option<&str>) -> Value {
 async fn people(kit: &Kit) {
     let entry = |number: usize| {
         let born = format!("20{:02}-01-01", number / 3);
-        let born = (number % 5 != 0).then_some(&*born);
+        let born = (!number.is_multiple_of(5)).then_some(&*born);
         send("PUT", &format!("Patient/p{number}"), person(number, born))
     };
     process(kit, &transaction(&(0..PEOPLE).map(entry).collect::<Vec<_>>())).await;
