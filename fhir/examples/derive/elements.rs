@@ -1,6 +1,6 @@
 //! `StructureDefinition.snapshot` to one line per JSON member.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -12,7 +12,7 @@ const HEADER: &str = "\
 # Type line:   name, kind (resource, complex, backbone, abstract), the type it inherits members from.
 # Member line: tab, JSON name, type, cardinality (? 0..1, 1 1..1, * 0..*, + 1..*), s if in the summary, m if
 #              a modifier, then, where they apply: the choice element it is one form of; target types of a
-#              Reference or, after =, the value set of a required binding.
+#              Reference or, after =, the value set that a code must be of.
 ";
 
 /// One JSON member of a type.
@@ -98,6 +98,12 @@ impl Schema {
             table.push('\n');
             table
         })
+    }
+
+    /// The value sets of all required bindings.
+    pub(crate) fn value_sets(&self) -> BTreeSet<&str> {
+        let members = self.types.values().flat_map(|t| &t.members);
+        members.map(|m| m.value_set.as_str()).filter(|name| !name.is_empty()).collect()
     }
 
     pub(crate) fn table(&self) -> String {
@@ -200,19 +206,30 @@ fn members(element: &Value, last: &str) -> Vec<Member> {
 }
 
 fn member(element: &Value, json: &str, name: &str, data_type: &str) -> Member {
-    let binding = &element["binding"];
-    let bound = text(binding, "strength") == "required"
-        && matches!(data_type, "code" | "Coding" | "CodeableConcept");
     Member {
         json: json.to_owned(),
         data_type: data_type.to_owned(),
         element: name.to_owned(),
-        value_set: if bound { text(binding, "valueSet").to_owned() } else { String::new() },
+        value_set: value_set(element, data_type).to_owned(),
         required: element["min"].as_u64() > Some(0),
         many: text(element, "max") == "*",
         summary: element["isSummary"] == true,
         modifier: element["isModifier"] == true,
         targets: String::new(),
+    }
+}
+
+/// The value set that the element's codes must be of. A binding that only prefers the common languages
+/// still asks for a language; it is named without its URL, for no search parameter derives a system from it.
+fn value_set<'e>(element: &'e Value, data_type: &str) -> &'e str {
+    const LANGUAGES: &str = "http://hl7.org/fhir/ValueSet/all-languages";
+    let binding = &element["binding"];
+    let coded = matches!(data_type, "code" | "Coding" | "CodeableConcept");
+    let at_most = items(binding, "extension").iter().any(|e| e["valueCanonical"] == LANGUAGES);
+    match text(binding, "strength") {
+        "required" if coded => text(binding, "valueSet"),
+        _ if at_most && data_type == "code" => last_part(LANGUAGES),
+        _ => "",
     }
 }
 

@@ -11,12 +11,14 @@
 //! | [`search`] | `search-parameters.tsv`: expressions compiled to JSON member paths by [`compile`] |
 //! | [`compartments`] | `compartments.tsv`: which parameters put a resource into a compartment |
 //! | [`hierarchy`] | `code-hierarchies.tsv`: which codes are below which |
+//! | [`value_sets`] | `value-sets.tsv`: the codes of the value sets that required bindings name |
 
 mod compartments;
 mod compile;
 mod elements;
 mod hierarchy;
 mod search;
+mod value_sets;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -40,6 +42,7 @@ fn main() -> Result<(), Failure> {
 
     write("resource-types.tsv", &schema.resource_types())?;
     write("elements.tsv", &schema.table())?;
+    write("value-sets.tsv", &value_sets::table(&schema.value_sets(), &terminology))?;
     write("search-parameters.tsv", &search::table(&schema, &systems, &parameters))?;
     write("compartments.tsv", &compartments::table(&resources))?;
     write("code-hierarchies.tsv", &hierarchy::table(&terminology))

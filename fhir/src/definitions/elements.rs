@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::value_sets::{ValueSetIndex, ValueSets};
 use super::{DEFINITIONS, ResourceType, TypeSet, lines};
 
 /// The primitive types. <https://hl7.org/fhir/R4/datatypes.html#primitive>
@@ -83,6 +84,11 @@ pub enum DataType {
 pub struct TypeIndex(u16);
 
 impl TypeIndex {
+    /// Dense from 0, stable for one version of the tables only.
+    pub fn number(self) -> usize {
+        usize::from(self.0)
+    }
+
     /// The type itself.
     pub fn definition(self) -> &'static Type {
         DEFINITIONS.elements.get(self)
@@ -106,8 +112,8 @@ pub struct Element {
     pub modifier: bool,
     /// The types that a Reference may refer to; any if empty.
     pub targets: TypeSet,
-    /// The name of the value set of a required binding, below `http://hl7.org/fhir/ValueSet/`.
-    pub value_set: Option<&'static str>,
+    /// The value set that its codes must be of, if R4 lists it or says its form.
+    pub value_set: Option<ValueSetIndex>,
     /// The element's number within its type: the forms of a choice share one.
     pub slot: u8,
 }
@@ -117,6 +123,8 @@ pub struct Element {
 pub struct Type {
     /// `Observation.component` for a backbone element.
     pub name: &'static str,
+    /// Its place in the table.
+    pub index: TypeIndex,
     /// Its members, inherited ones first.
     pub elements: Vec<Element>,
     /// Element names by slot.
@@ -146,9 +154,10 @@ impl Type {
         }
     }
 
-    fn new(name: &'static str) -> Self {
+    fn new(name: &'static str, index: TypeIndex) -> Self {
         Self {
             name,
+            index,
             elements: Vec::new(),
             slots: Vec::new(),
             required: 0,
@@ -157,7 +166,7 @@ impl Type {
         }
     }
 
-    fn add(&mut self, row: &Row, data_type: DataType) {
+    fn add(&mut self, row: &Row, data_type: DataType, value_sets: &ValueSets) {
         // The forms of a choice stand together.
         if self.slots.last() != Some(&row.element) {
             self.slots.push(row.element);
@@ -175,7 +184,7 @@ impl Type {
             summary: row.summary,
             modifier: row.modifier,
             targets: row.targets,
-            value_set: row.value_set,
+            value_set: row.value_set.and_then(|name| value_sets.named(name)),
             slot: slot as u8,
         });
     }
@@ -261,7 +270,7 @@ pub(super) struct Elements {
 }
 
 impl Elements {
-    pub(super) fn read(table: &'static str) -> Self {
+    pub(super) fn read(table: &'static str, value_sets: &ValueSets) -> Self {
         let blocks = blocks(table);
         let numbers = blocks.iter().enumerate();
         let numbers: HashMap<_, _> = numbers.map(|(i, b)| (b.name, i)).collect();
@@ -275,14 +284,14 @@ impl Elements {
             while let Some(base) = lineage.last().and_then(|b| numbers.get(b.base)) {
                 lineage.push(&blocks[*base]);
             }
-            let mut found = Type::new(block.name);
+            let mut found = Type::new(block.name, TypeIndex(types.len() as u16));
             for row in lineage.iter().rev().flat_map(|b| &b.rows) {
                 let data_type = match Primitive::named(row.data_type) {
                     Some(primitive) => DataType::Primitive(primitive),
                     None if row.data_type == "Resource" => DataType::Resource,
                     None => DataType::Complex(index(row.data_type)),
                 };
-                found.add(row, data_type);
+                found.add(row, data_type, value_sets);
             }
             found.place();
             types.push(found);
@@ -299,8 +308,17 @@ impl Elements {
     }
 
     fn get(&self, index: TypeIndex) -> &Type {
-        &self.types[usize::from(index.0)]
+        &self.types[index.number()]
     }
+
+    pub(super) fn all(&self) -> &[Type] {
+        &self.types
+    }
+}
+
+/// Every type, in order of [`TypeIndex::number`].
+pub fn types() -> &'static [Type] {
+    DEFINITIONS.elements.all()
 }
 
 /// What the `_` member beside a primitive may hold: an id and extensions.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`resource_type`] | [`ResourceType`]: the 146 names, as a number |
 //! | [`elements`] | [`Type`] and [`Element`]: every JSON member of every type |
+//! | [`value_sets`] | [`ValueSet`]: the codes that required bindings allow |
 //! | [`search`] | [`SearchParameter`]: where in the JSON its values are |
 //! | [`compartments`] | [`Compartment`]: which parameters lead into it |
 //! | [`hierarchy`] | which codes of HL7's own code systems are below which |
@@ -16,6 +17,7 @@ pub mod elements;
 pub mod hierarchy;
 pub mod resource_type;
 pub mod search;
+pub mod value_sets;
 
 use std::sync::LazyLock;
 
@@ -23,20 +25,26 @@ pub use compartments::Compartment;
 pub use elements::{DataType, Element, Primitive, Type};
 pub use resource_type::{ResourceType, TypeSet, UnknownResourceType};
 pub use search::{Component, Leaf, ParameterKind, SearchParameter, Step, Term};
+pub use value_sets::ValueSet;
 
 /// Everything the tables say.
 struct Definitions {
     elements: elements::Elements,
+    value_sets: value_sets::ValueSets,
     parameters: search::Parameters,
     compartments: compartments::Compartments,
     hierarchies: hierarchy::Hierarchies,
 }
 
-static DEFINITIONS: LazyLock<Definitions> = LazyLock::new(|| Definitions {
-    elements: elements::Elements::read(include_str!("elements.tsv")),
-    parameters: search::Parameters::read(include_str!("search-parameters.tsv")),
-    compartments: compartments::Compartments::read(include_str!("compartments.tsv")),
-    hierarchies: hierarchy::Hierarchies::read(include_str!("code-hierarchies.tsv")),
+static DEFINITIONS: LazyLock<Definitions> = LazyLock::new(|| {
+    let value_sets = value_sets::ValueSets::read(include_str!("value-sets.tsv"));
+    Definitions {
+        elements: elements::Elements::read(include_str!("elements.tsv"), &value_sets),
+        value_sets,
+        parameters: search::Parameters::read(include_str!("search-parameters.tsv")),
+        compartments: compartments::Compartments::read(include_str!("compartments.tsv")),
+        hierarchies: hierarchy::Hierarchies::read(include_str!("code-hierarchies.tsv")),
+    }
 });
 
 /// Reads the tables now rather than at first use, so that no request waits for it.

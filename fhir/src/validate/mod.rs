@@ -7,18 +7,24 @@
 //! | `primitive` | the formats of the primitive types |
 //! | `narrative` | which XHTML a Narrative may hold |
 //! | `pairing` | arrays of primitives beside arrays of their extensions |
+//! | `container` | contained resources, and references to them |
+//! | `rules` | the invariants, and which of R4's are checked |
+//! | `facts` | the values that rules ask for, until they have been judged |
 //! | `locate` | where in the text a string or a resource's type is |
 //! | `survey` | what came of it: [`Survey`], or [`Malformed`] |
 //!
 //! Checked: names, cardinality, JSON kinds, formats, types of relative references, duplicate members, nulls, empty
-//! values, nesting. Not checked: bindings, profiles, invariants but the few that are named here, and
-//! whether what is referred to exists.
+//! values, nesting, required bindings whose codes R4 lists, contained resources, narratives, and the invariants
+//! that [`rules`] names. Not checked: other bindings, profiles, and whether what is referred to elsewhere exists.
 
+mod container;
+mod facts;
 mod locate;
 mod narrative;
 mod object;
 mod pairing;
 mod primitive;
+mod rules;
 mod survey;
 mod value;
 mod walk;
@@ -36,8 +42,8 @@ pub const ISSUES_MAX: usize = 50;
 pub fn validate(text: &[u8]) -> Result<Survey<'_>, Malformed> {
     let text = std::str::from_utf8(text).map_err(|e| Malformed::not_utf8(text, &e))?;
     let mut walk = walk::Walk::new(text);
-    let resource_type = walk.resource(text, walk::Place::Top)?;
-    Ok(walk.finish(resource_type))
+    let known = walk.resource(text, walk::Place::Top)?;
+    Ok(walk.finish(known.resource_type))
 }
 
 #[cfg(test)]

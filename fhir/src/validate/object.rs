@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::facts::{Fact, Noted, Read, summary};
 use super::locate::At;
+use super::rules::{Members, Rules, rules};
 use super::value::Value;
-use super::walk::{Place, Segment, Walk};
+use super::walk::{Known, Place, Segment, Walk};
 use crate::definitions::elements::{MEMBERS_MAX, beside_primitive};
 use crate::definitions::{DataType, Element, Primitive, Type, TypeSet};
 use crate::outcome::IssueCode;
@@ -17,6 +19,9 @@ use crate::tree::Key;
 pub(super) struct Object<'w, 'a> {
     walk: &'w mut Walk<'a>,
     definition: &'static Type,
+    rules: &'static Rules,
+    /// Whether what holds the object asks for what it notes.
+    handed: bool,
     /// Where the resource stands, if the object is one.
     place: Option<Place>,
     /// What a Reference may refer to.
@@ -54,27 +59,28 @@ impl<'w, 'a> Object<'w, 'a> {
         definition: &'static Type,
         place: Place,
     ) -> Self {
-        Self { place: Some(place), ..Self::element(walk, definition, TypeSet::default()) }
+        Self { place: Some(place), ..Self::element(walk, definition, TypeSet::default(), false) }
     }
 
     pub(super) fn element(
         walk: &'w mut Walk<'a>,
         definition: &'static Type,
         targets: TypeSet,
+        handed: bool,
     ) -> Self {
-        let seen = Seen::default();
-        let place = None;
-        Self { walk, definition, place, targets, seen }
+        let (rules, seen) = (rules(definition), Seen::default());
+        Self { walk, definition, rules, handed, place: None, targets, seen }
     }
 
     pub(super) fn read<D: Deserializer<'a>>(self, parser: D) -> Result<(), D::Error> {
         parser.deserialize_map(self)
     }
 
-    /// Reads all members, then says which are missing.
-    pub(super) fn members<A: MapAccess<'a>>(mut self, mut object: A) -> Result<(), A::Error> {
+    /// Reads all members, then says which are missing and which rules are broken. Gives the elements that are
+    /// there, as bits by their slots.
+    pub(super) fn members<A: MapAccess<'a>>(mut self, mut object: A) -> Result<u64, A::Error> {
         self.walk.enter()?;
-        let notes = self.walk.notes.len();
+        let (notes, facts) = (self.walk.notes.len(), self.walk.facts.len());
         while let Some(key) = object.next_key_seed(Key)? {
             self.seen.count += 1;
             if key == "resourceType" && self.place.is_some() {
@@ -105,8 +111,33 @@ impl<'w, 'a> Object<'w, 'a> {
         }
         self.missing();
         self.walk.pair(notes, self.definition);
+        self.judge(facts);
         self.walk.leave();
-        Ok(())
+        Ok(self.seen.slots)
+    }
+
+    /// Judges what was noted since `start`, then hands it on or forgets it.
+    fn judge(&mut self, start: usize) {
+        let mut facts = std::mem::take(&mut self.walk.facts);
+        let (definition, slots) = (self.definition, self.seen.slots);
+        if self.seen.count > 0 {
+            let read = Read { definition, slots, facts: &facts[start..] };
+            for broken in self.rules.broken(&read) {
+                self.walk.broken(broken);
+            }
+        }
+        let value =
+            if self.handed { summary(definition, slots, &mut facts[start..]) } else { None };
+        if value.is_some() || !self.handed {
+            facts.truncate(start);
+        }
+        facts.extend(value.map(|value| Fact { number: 0, item: None, value }));
+        self.walk.facts = facts;
+    }
+
+    /// The members whose values are noted.
+    fn noted(&self) -> &'static Members {
+        if self.handed { &self.rules.handed } else { &self.rules.noted }
     }
 
     fn resource_type<A: MapAccess<'a>>(&mut self, object: &mut A) -> Result<(), A::Error> {
@@ -155,10 +186,20 @@ impl<'w, 'a> Object<'w, 'a> {
         }
         if matches!(element.data_type, DataType::Resource) && !element.many {
             let raw: &'a RawValue = object.next_value()?;
-            return self.walk.inner(raw, Place::Inside);
+            return self.inside(index, raw);
         }
         let value = self.value(index, element, beside, at);
         object.next_value_seed(value).map(|_| ())
+    }
+
+    /// A resource that is the value of a member.
+    fn inside<E: Error>(&mut self, index: usize, raw: &'a RawValue) -> Result<(), E> {
+        let Known { resource_type, version } = self.walk.inner(raw, Place::Inside)?;
+        if let Some(resource_type) = resource_type.filter(|_| self.noted().has(index)) {
+            let value = Noted::Resource { resource_type, version };
+            self.walk.facts.push(Fact { number: index, item: None, value });
+        }
+        Ok(())
     }
 
     /// A name with escapes does not tell where its value is, so the value is cut out first.
@@ -199,7 +240,8 @@ impl<'w, 'a> Object<'w, 'a> {
             index: None,
             at,
             refers: refers.then_some(self.targets),
-            contained: element.name == "contained" && self.place.is_some(),
+            noted: !beside && self.noted().has(index),
+            place: self.place,
             walk: self.walk,
         }
     }
@@ -261,7 +303,7 @@ impl<'a> Visitor<'a> for Object<'_, 'a> {
     }
 
     fn visit_map<A: MapAccess<'a>>(self, object: A) -> Result<(), A::Error> {
-        self.members(object)
+        self.members(object).map(|_| ())
     }
 }
 
@@ -278,7 +320,7 @@ impl<'a> Renamed<'_, '_, 'a> {
     fn read<D: Deserializer<'a>>(self, parser: D, raw: &'a RawValue) -> Result<(), D::Error> {
         let Self { object, index, element, beside, at } = self;
         if matches!(element.data_type, DataType::Resource) && !element.many {
-            return object.walk.inner(raw, Place::Inside);
+            return object.inside(index, raw);
         }
         let value = object.value(index, element, beside, at);
         value.deserialize(parser).map(|_| ())

@@ -1,6 +1,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bindings;
+mod contained;
 mod faults;
+mod invariants;
+mod mutations;
+mod narratives;
 mod published;
 mod spans;
 

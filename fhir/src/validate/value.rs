@@ -6,13 +6,14 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::facts::{Fact, Noted, Read};
 use super::locate::At;
 use super::object::Object;
 use super::pairing::Note;
 use super::survey::FoundKind;
 use super::walk::{Place, Segment, Walk};
 use super::{narrative, primitive};
-use crate::definitions::{DataType, Element, Primitive, ResourceType, TypeSet};
+use crate::definitions::{DataType, Element, Primitive, ResourceType, Type, TypeSet, ValueSet};
 use crate::outcome::IssueCode;
 use crate::reference::{Reference, is_id};
 
@@ -33,7 +34,10 @@ pub(super) struct Value<'w, 'a> {
     pub(super) at: At,
     /// What this may refer to, if it is a `Reference.reference`.
     pub(super) refers: Option<TypeSet>,
-    pub(super) contained: bool,
+    /// Whether a rule asks for it.
+    pub(super) noted: bool,
+    /// Where the resource stands that this is a member of, if it is one's.
+    pub(super) place: Option<Place>,
 }
 
 /// Whether a value was `null`: only the array around it can tell if that was right.
@@ -52,9 +56,17 @@ impl<'a> Value<'_, 'a> {
         }
     }
 
+    /// A rule asks for this value.
+    fn note(&mut self, value: Noted<'a>) {
+        self.walk.facts.push(Fact { number: self.number, item: self.index, value });
+    }
+
     /// A number or boolean; `fits` says whether the primitive type takes it.
-    fn literal(mut self, what: &str, fits: impl Fn(Primitive) -> bool) {
+    fn literal(mut self, what: &str, value: Noted<'a>, fits: impl Fn(Primitive) -> bool) {
         self.single();
+        if self.noted {
+            self.note(value);
+        }
         match self.data_type {
             DataType::Primitive(expected) if fits(expected) => {}
             DataType::Primitive(expected) => {
@@ -84,20 +96,32 @@ impl<'a> Value<'_, 'a> {
         if lent.is_none() && text.bytes().any(|b| b < 0x20 && !b"\t\r\n".contains(&b)) {
             self.wrong("A string may not hold control characters.");
         }
-        if let Some(fault) = primitive::fault(expected, text) {
-            self.wrong(fault);
+        let own = || lent.map_or_else(|| Cow::Owned(text.to_owned()), Cow::Borrowed);
+        match (primitive::fault(expected, text), self.element.value_set) {
+            (Some(fault), _) => self.wrong(fault),
+            (None, Some(set)) if !set.definition().has_code(text) => {
+                let set = set.definition().name;
+                let message = format!("This code is not of the value set {set}, as it must be.");
+                self.walk.issue(IssueCode::CodeInvalid, message);
+            }
+            _ => {}
+        }
+        if self.noted {
+            self.note(Noted::Text(own()));
         }
         match expected {
+            Primitive::Uri | Primitive::Url | Primitive::Canonical if text.starts_with('#') => {
+                let lent = lent.and_then(|lent| lent.strip_prefix('#'));
+                let target = lent.map_or_else(|| Cow::Owned(text[1..].to_owned()), Cow::Borrowed);
+                self.walk.refer(target, false);
+            }
             Primitive::Uri | Primitive::Url | Primitive::Oid | Primitive::Uuid
                 if text.starts_with("urn:") =>
             {
                 self.found(lent, FoundKind::Uri);
             }
             Primitive::Xhtml => self.narrative(text, lent),
-            Primitive::Id if self.walk.path.len() == 1 && self.element.name == "id" => {
-                let id = lent.map_or_else(|| Cow::Owned(text.to_owned()), Cow::Borrowed);
-                self.walk.id = Some(id);
-            }
+            Primitive::Id => self.walk.id(self.element.name, own),
             Primitive::String => self.reference(text, lent),
             _ => {}
         }
@@ -142,7 +166,12 @@ impl<'a> Value<'_, 'a> {
             Reference::Invalid => self.wrong(
                 "A reference is Type/id, an absolute URL, or # and the id of a contained resource.",
             ),
-            Reference::Absolute(_) | Reference::Contained(_) => {}
+            Reference::Contained(target) => {
+                let lent = lent.and_then(|lent| lent.strip_prefix('#'));
+                let target = lent.map_or_else(|| Cow::Owned(target.to_owned()), Cow::Borrowed);
+                self.walk.refer(target, true);
+            }
+            Reference::Absolute(_) => {}
         }
     }
 
@@ -169,11 +198,64 @@ impl<'a> Value<'_, 'a> {
         Value { walk: self.walk, many: false, index: Some(index), ..*self }
     }
 
+    fn complex<A: MapAccess<'a>>(
+        &mut self,
+        definition: &'static Type,
+        object: A,
+    ) -> Result<(), A::Error> {
+        let start = self.walk.facts.len();
+        let bound = self.element.value_set.filter(|_| !self.beside);
+        let handed = self.noted || bound.is_some();
+        let object =
+            Object::element(self.walk, definition, self.element.targets, handed).members(object)?;
+        if let Some(set) = bound {
+            self.concept(set.definition(), start);
+        }
+        if self.noted {
+            for fact in &mut self.walk.facts[start..] {
+                (fact.number, fact.item) = (self.number, self.index);
+            }
+        } else {
+            self.walk.facts.truncate(start);
+        }
+        if self.place == Some(Place::Contained) && self.element.name == "meta" {
+            self.contained_meta(&Read { definition, slots: object, facts: &[] });
+        }
+        Ok(())
+    }
+
+    /// A CodeableConcept of a required binding: the codings noted since `start` are its own.
+    fn concept(&mut self, set: &ValueSet, start: usize) {
+        let facts = &self.walk.facts[start..];
+        let of_set = facts.iter().any(|fact| match &fact.value {
+            Noted::Coding { system: Some(system), code: Some(code) } => set.has(system, code),
+            _ => false,
+        });
+        if !of_set {
+            let name = set.name;
+            let message = format!("A coding of the value set {name} is required here.");
+            self.walk.issue(IssueCode::CodeInvalid, message);
+        }
+    }
+
+    /// What a contained resource's `meta` may not say.
+    fn contained_meta(&mut self, meta: &Read<'_, '_>) {
+        for (element, key) in
+            [("versionId", "dom-4"), ("lastUpdated", "dom-4"), ("security", "dom-5")]
+        {
+            if meta.has(element) {
+                let message = format!("A contained resource has no {element} of its own. ({key})");
+                self.walk.issue_at(element, IssueCode::Invariant, message);
+            }
+        }
+    }
+
     fn resource<A: SeqAccess<'a>>(&mut self, array: &mut A) -> Result<Option<WasNull>, A::Error> {
         let Some(raw) = array.next_element::<&'a RawValue>()? else {
             return Ok(None);
         };
-        let place = if self.contained { Place::Contained } else { Place::Inside };
+        let contained = self.element.name == "contained" && self.place.is_some();
+        let place = if contained { Place::Contained } else { Place::Inside };
         self.walk.inner(raw, place)?;
         Ok(Some(false))
     }
@@ -204,23 +286,25 @@ impl<'a> Visitor<'a> for Value<'_, 'a> {
         Ok(false)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<WasNull, E> {
-        self.literal("boolean", |p| p == Primitive::Boolean);
+    fn visit_bool<E>(self, value: bool) -> Result<WasNull, E> {
+        self.literal("boolean", Noted::Bool(value), |p| p == Primitive::Boolean);
         Ok(false)
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<WasNull, E> {
-        self.literal("number", |p| primitive::takes_integer(p, i128::from(value)));
+        let takes = |p| primitive::takes_integer(p, i128::from(value));
+        self.literal("number", Noted::Number(value as f64), takes);
         Ok(false)
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<WasNull, E> {
-        self.literal("number", |p| primitive::takes_integer(p, i128::from(value)));
+        let takes = |p| primitive::takes_integer(p, i128::from(value));
+        self.literal("number", Noted::Number(value as f64), takes);
         Ok(false)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<WasNull, E> {
-        self.literal("number", |p| p == Primitive::Decimal);
+    fn visit_f64<E>(self, value: f64) -> Result<WasNull, E> {
+        self.literal("number", Noted::Number(value), |p| p == Primitive::Decimal);
         Ok(false)
     }
 
@@ -258,8 +342,7 @@ impl<'a> Visitor<'a> for Value<'_, 'a> {
         self.single();
         match self.data_type {
             DataType::Complex(index) => {
-                let definition = index.definition();
-                Object::element(self.walk, definition, self.element.targets).members(object)?;
+                self.complex(index.definition(), object)?;
             }
             DataType::Primitive(expected) => {
                 let message = primitive::expected(expected);

@@ -7,8 +7,11 @@ use serde::Deserialize as _;
 use serde::de::{Error, IgnoredAny};
 use serde_json::value::RawValue;
 
+use super::container::Container;
+use super::facts::Fact;
 use super::object::Object;
 use super::pairing::Note;
+use super::rules::Broken;
 use super::survey::{Found, FoundKind, Malformed, Survey, ValidationIssue};
 use super::{DEPTH_MAX, ISSUES_MAX, locate};
 use crate::definitions::ResourceType;
@@ -25,6 +28,21 @@ pub(super) enum Place {
     Contained,
 }
 
+/// The resource that is being read.
+struct Current<'a> {
+    place: Place,
+    /// How long the path to it is.
+    depth: usize,
+    /// Its `meta.versionId`, once that was read.
+    version: Option<Cow<'a, str>>,
+}
+
+/// A resource that has been read.
+pub(super) struct Known<'a> {
+    pub(super) resource_type: Option<ResourceType>,
+    pub(super) version: Option<Cow<'a, str>>,
+}
+
 /// One step of the expression that leads here.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Segment {
@@ -38,6 +56,9 @@ pub(super) struct Walk<'a> {
     pub(super) path: Vec<Segment>,
     pub(super) notes: Vec<Note>,
     pub(super) id: Option<Cow<'a, str>>,
+    pub(super) facts: Vec<Fact<'a>>,
+    pub(super) container: Container<'a>,
+    resource: Current<'a>,
     root: &'static str,
     depth: usize,
     issues: Vec<ValidationIssue>,
@@ -54,6 +75,9 @@ impl<'a> Walk<'a> {
             path: Vec::with_capacity(32),
             notes: Vec::new(),
             id: None,
+            facts: Vec::new(),
+            container: Container::default(),
+            resource: Current { place: Place::Top, depth: 0, version: None },
             root: "Resource",
             depth: 0,
             issues: Vec::new(),
@@ -76,11 +100,24 @@ impl<'a> Walk<'a> {
     }
 
     /// Reads a whole resource; `text` is a part of the body.
-    pub(super) fn resource(
-        &mut self,
-        text: &'a str,
-        place: Place,
-    ) -> Result<Option<ResourceType>, Malformed> {
+    pub(super) fn resource(&mut self, text: &'a str, place: Place) -> Result<Known<'a>, Malformed> {
+        let current = Current { place, depth: self.path.len(), version: None };
+        let outer = std::mem::replace(&mut self.resource, current);
+        let resource_type = if place == Place::Contained && outer.place != Place::Contained {
+            self.contain();
+            self.read(text, place)?
+        } else {
+            let around = std::mem::take(&mut self.container);
+            let resource_type = self.read(text, place)?;
+            let container = std::mem::replace(&mut self.container, around);
+            self.close(&container, resource_type);
+            resource_type
+        };
+        let version = std::mem::replace(&mut self.resource, outer).version;
+        Ok(Known { resource_type, version })
+    }
+
+    fn read(&mut self, text: &'a str, place: Place) -> Result<Option<ResourceType>, Malformed> {
         let named = locate::resource_type(text).map_err(|e| self.stop(text, &e))?;
         let known = named.as_ref().and_then(|name| name.parse().ok());
         let mut parser = serde_json::Deserializer::from_str(text);
@@ -99,6 +136,21 @@ impl<'a> Walk<'a> {
             self.without_type(text, place, named.is_some())?;
         }
         Ok(known)
+    }
+
+    /// Where the resource stands that is being read.
+    pub(super) fn place(&self) -> Place {
+        self.resource.place
+    }
+
+    /// An id that is a member of its resource, or of the resource's `meta`.
+    pub(super) fn id(&mut self, name: &str, id: impl FnOnce() -> Cow<'a, str>) {
+        match (self.path.len() - self.resource.depth, name, self.resource.place) {
+            (1, "id", Place::Top) => self.id = Some(id()),
+            (1, "id", Place::Contained) => self.identify(id()),
+            (2, "versionId", _) => self.resource.version = Some(id()),
+            _ => {}
+        }
     }
 
     /// Well-formed JSON, but not of any type that R4 has.
@@ -123,9 +175,13 @@ impl<'a> Walk<'a> {
     }
 
     /// Reads a resource inside this one, for a parser that reads around it.
-    pub(super) fn inner<E: Error>(&mut self, raw: &'a RawValue, place: Place) -> Result<(), E> {
+    pub(super) fn inner<E: Error>(
+        &mut self,
+        raw: &'a RawValue,
+        place: Place,
+    ) -> Result<Known<'a>, E> {
         let read = self.resource(raw.get(), place);
-        read.map(|_| ()).map_err(|malformed| self.stop_with(malformed))
+        read.map_err(|malformed| self.stop_with(malformed))
     }
 
     /// One level deeper into objects and arrays.
@@ -167,15 +223,7 @@ impl<'a> Walk<'a> {
     /// Something is wrong here.
     #[cold]
     pub(super) fn issue(&mut self, code: IssueCode, message: impl Into<String>) {
-        if self.issues.len() >= ISSUES_MAX {
-            self.uncounted += 1;
-            return;
-        }
-        self.issues.push(ValidationIssue {
-            expression: self.expression(),
-            code,
-            message: message.into(),
-        });
+        self.issue_below(&[], code, message);
     }
 
     /// Something is wrong with an element of this object.
@@ -186,12 +234,51 @@ impl<'a> Walk<'a> {
         code: IssueCode,
         message: impl Into<String>,
     ) {
-        self.path.push(Segment::Element(element));
-        self.issue(code, message);
-        self.path.pop();
+        self.issue_below(&[Segment::Element(element)], code, message);
     }
 
-    fn expression(&self) -> String {
+    /// Something is wrong some steps from here.
+    #[cold]
+    pub(super) fn issue_below(
+        &mut self,
+        steps: &[Segment],
+        code: IssueCode,
+        message: impl Into<String>,
+    ) {
+        let here = self.path.len();
+        self.path.extend_from_slice(steps);
+        self.issue_of(self.expression(), code, message);
+        self.path.truncate(here);
+    }
+
+    /// Something is wrong with what an expression leads to.
+    #[cold]
+    pub(super) fn issue_of(
+        &mut self,
+        expression: String,
+        code: IssueCode,
+        message: impl Into<String>,
+    ) {
+        if self.issues.len() >= ISSUES_MAX {
+            self.uncounted += 1;
+            return;
+        }
+        self.issues.push(ValidationIssue { expression, code, message: message.into() });
+    }
+
+    /// An object breaks a rule.
+    #[cold]
+    pub(super) fn broken(&mut self, broken: Broken) {
+        let message = format!("{} ({})", broken.said, broken.key);
+        let steps: &[Segment] = match broken.at {
+            None => &[],
+            Some((element, None)) => &[Segment::Element(element)],
+            Some((element, Some(item))) => &[Segment::Element(element), Segment::Index(item)],
+        };
+        self.issue_below(steps, IssueCode::Invariant, message);
+    }
+
+    pub(super) fn expression(&self) -> String {
         let mut expression = self.root.to_owned();
         for segment in &self.path {
             let _ = match segment {

@@ -69,7 +69,7 @@ fn faults_of_structure_are_named_where_they_are() {
             "Patient.contained[0].id required",
         ),
         (
-            r#"{"resourceType":"Patient","contained":[{"resourceType":"Patient","id":"a","contained":[{"resourceType":"Patient","id":"b"}]}]}"#,
+            r##"{"resourceType":"Patient","link":[{"type":"refer","other":{"reference":"#a"}}],"contained":[{"resourceType":"Patient","id":"a","contained":[{"resourceType":"Patient","id":"b"}]}]}"##,
             "Patient.contained[0].contained invariant",
         ),
         (
@@ -245,7 +245,7 @@ fn well_formed_resources_of_odd_shape_pass() {
         r#"{"resourceType":"Observation","_status":{"extension":[{"url":"a","valueCode":"b"}]},"code":{"text":"a"},"valueQuantity":{"value":1e2}}"#,
         r#"{"resourceType":"Parameters","parameter":[{"name":"a","resource":{"meta":{"versionId":"1"},"resourceType":"Patient"}}]}"#,
         r#"{"resourceType":"Bundle","type":"batch","entry":[{"\u0072esource":{"resourceType":"Patient"}}]}"#,
-        r##"{"resourceType":"Patient","managingOrganization":{"reference":"#o"},"contained":[{"id":"o","resourceType":"Organization"}]}"##,
+        r##"{"resourceType":"Patient","managingOrganization":{"reference":"#o"},"contained":[{"id":"o","name":"O","resourceType":"Organization"}]}"##,
         r#"{"resourceType":"Patient","name":[{"text":"\ud83d\ude00\n"}]}"#,
     ] {
         assert_eq!(issues(text), [""; 0], "{text}");

@@ -67,3 +67,23 @@ fn the_reference_validators_cases_are_judged_alike() {
         }
     }
 }
+
+#[test]
+#[ignore = "a measurement, for an optimised build: --release -- --ignored --nocapture"]
+fn how_long_the_bundles_of_synthea_take() {
+    let texts: Vec<_> = files("synthea").iter().map(|file| std::fs::read(file).unwrap()).collect();
+    let bytes: usize = texts.iter().map(Vec::len).sum();
+    let round = || {
+        let start = std::time::Instant::now();
+        let issues = texts.iter().map(|text| validate(text).unwrap().issues.len());
+        assert_eq!(issues.sum::<usize>(), 0);
+        start.elapsed()
+    };
+    let best = (0..10).map(|_| round()).min().unwrap();
+    let _ = writeln!(
+        std::io::stderr(),
+        "{} Bundles, {bytes} bytes: {best:?}, {:.0} MB/s",
+        texts.len(),
+        bytes as f64 / 1e6 / best.as_secs_f64()
+    );
+}

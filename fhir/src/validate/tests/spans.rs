@@ -45,7 +45,7 @@ fn escapes_in_values_names_and_arrays_do_not_hide_them() {
             (Reference, "Organization/1"),
         ),
         (
-            r#"{"resourceType":"PlanDefinition","status":"draft","action":[{"trigger":[{"type":"x"}],"documentation":[{"type":"citation","url":"urn\u003ax"}]}]}"#,
+            r#"{"resourceType":"PlanDefinition","status":"draft","action":[{"trigger":[{"type":"periodic"}],"documentation":[{"type":"citation","url":"urn\u003ax"}]}]}"#,
             (Uri, r"urn\u003ax"),
         ),
         (
