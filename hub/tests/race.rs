@@ -19,7 +19,7 @@ async fn one_of_many_writers_wins(kit: Kit) {
     let writers = (0..64).map(|writer| {
         let kit = kit.clone();
         tokio::spawn(async move {
-            let body = format!(r#"{{"resourceType":"Patient","id":"p","language":"w{writer}"}}"#);
+            let body = format!(r#"{{"resourceType":"Patient","id":"p","language":"x-w{writer}"}}"#);
             kit.put_if_match("Patient/p", "W/\"1\"", &body).await.status
         })
     });
@@ -80,7 +80,7 @@ async fn a_hot_resource_takes_every_update(kit: Kit) {
         tokio::spawn(async move {
             for turn in 0..5 {
                 let body = format!(
-                    r#"{{"resourceType":"Patient","id":"p","language":"w{writer}-{turn}"}}"#
+                    r#"{{"resourceType":"Patient","id":"p","language":"x-w{writer}-{turn}"}}"#
                 );
                 let updated = kit.put("Patient/p", &body).await;
                 assert_eq!(updated.status, StatusCode::OK, "{}", updated.text);

@@ -90,7 +90,7 @@ async fn entries_take_effect_in_the_specifications_order(kit: Kit) {
     let delete = json!({"request": {"method": "DELETE", "url": "Patient/p"}});
     let put = json!({
         "fullUrl": O,
-        "resource": {"resourceType": "Organization", "id": "o"},
+        "resource": {"resourceType": "Organization", "id": "o", "name": "O"},
         "request": {"method": "PUT", "url": "Organization/o"}
     });
     let response = kit.post("", &bundle(&[put, post(P, new), delete])).await;
