@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `object` | which members an object may have, must have, and may have once |
 //! | `value` | whether a value is of the kind that its element asks for |
+//! | `complex` | values that are objects, and the codes of a CodeableConcept |
 //! | `primitive` | the formats of the primitive types |
 //! | `narrative` | which XHTML a Narrative may hold |
 //! | `pairing` | arrays of primitives beside arrays of their extensions |
@@ -17,6 +18,7 @@
 //! values, nesting, required bindings whose codes R4 lists, contained resources, narratives, and the invariants
 //! that [`rules`] names. Not checked: other bindings, profiles, and whether what is referred to elsewhere exists.
 
+mod complex;
 mod container;
 mod facts;
 mod locate;

@@ -1,0 +1,162 @@
+//! The names that a narrative may use, and what its styles may not say.
+
+/// The elements of HTML 4.0's chapters 7 to 11 and 15, with links and images.
+pub(super) const ELEMENTS: [&str; 60] = [
+    "a",
+    "abbr",
+    "acronym",
+    "address",
+    "area",
+    "b",
+    "bdo",
+    "big",
+    "blockquote",
+    "br",
+    "caption",
+    "center",
+    "cite",
+    "code",
+    "col",
+    "colgroup",
+    "dd",
+    "del",
+    "dfn",
+    "div",
+    "dl",
+    "dt",
+    "em",
+    "font",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "i",
+    "img",
+    "ins",
+    "kbd",
+    "li",
+    "map",
+    "ol",
+    "p",
+    "pre",
+    "q",
+    "s",
+    "samp",
+    "small",
+    "span",
+    "strike",
+    "strong",
+    "sub",
+    "sup",
+    "table",
+    "tbody",
+    "td",
+    "tfoot",
+    "th",
+    "thead",
+    "tr",
+    "tt",
+    "u",
+    "ul",
+    "var",
+];
+
+/// The formatting attributes of those chapters; none of them runs or fetches anything.
+pub(super) const ATTRIBUTES: [&str; 56] = [
+    "abbr",
+    "accesskey",
+    "align",
+    "alt",
+    "axis",
+    "bgcolor",
+    "border",
+    "cellpadding",
+    "cellspacing",
+    "char",
+    "charoff",
+    "charset",
+    "class",
+    "clear",
+    "color",
+    "cols",
+    "colspan",
+    "compact",
+    "coords",
+    "datetime",
+    "dir",
+    "face",
+    "frame",
+    "headers",
+    "height",
+    "hreflang",
+    "hspace",
+    "id",
+    "idref",
+    "ismap",
+    "lang",
+    "name",
+    "nohref",
+    "noshade",
+    "nowrap",
+    "rel",
+    "rev",
+    "rowspan",
+    "rules",
+    "scope",
+    "shape",
+    "size",
+    "span",
+    "start",
+    "style",
+    "summary",
+    "tabindex",
+    "title",
+    "type",
+    "valign",
+    "value",
+    "vspace",
+    "width",
+    "xml:lang",
+    "xml:space",
+    "xmlns",
+];
+
+/// Attributes that hold a URL, and the elements that may have them.
+pub(super) const LINKS: [(&str, &[&str]); 5] = [
+    ("href", &["a", "area"]),
+    ("src", &["img"]),
+    ("cite", &["blockquote", "q", "ins", "del"]),
+    ("longdesc", &["img"]),
+    ("usemap", &["img"]),
+];
+
+/// The schemes that a link may have.
+pub(super) const SCHEMES: [&str; 9] =
+    ["http", "https", "ftp", "mailto", "tel", "sms", "urn", "cid", "geo"];
+
+/// What a style may not say: it would fetch, compute, or hide one of these from this list.
+pub(super) const STYLES_REFUSED: [&str; 10] = [
+    "url(",
+    "expression",
+    "script:",
+    "@import",
+    "behavior",
+    "-moz-binding",
+    "image(",
+    "image-set(",
+    "/*",
+    "\\",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lists_are_in_order() {
+        assert!(ELEMENTS.is_sorted() && ATTRIBUTES.is_sorted());
+    }
+}
