@@ -118,6 +118,9 @@ impl<'w, 'a> Object<'w, 'a> {
 
     /// Judges what was noted since `start`, then hands it on or forgets it.
     fn judge(&mut self, start: usize) {
+        if self.rules.is_empty() && !self.handed {
+            return;
+        }
         let mut facts = std::mem::take(&mut self.walk.facts);
         let (definition, slots) = (self.definition, self.seen.slots);
         if self.seen.count > 0 {

@@ -130,6 +130,11 @@ impl Rules {
         rules
     }
 
+    /// Whether there are none, and so nothing that is always noted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.presence.is_empty() && self.judges.is_empty()
+    }
+
     /// The rules that an object breaks.
     pub(super) fn broken(&self, read: &Read<'_, '_>) -> Vec<Broken> {
         let mut broken = Vec::new();
