@@ -14,6 +14,7 @@
 //! | [`definitions`] | R4 elements, search parameters and compartments as compact tables |
 //! | [`tree`], [`path`] | a borrowed JSON tree and the search values found in it |
 //! | [`validate`] | one streaming pass: is this text a well-formed R4 resource? |
+//! | [`patch`] | JSON Patch and FHIRPath Patch |
 //! | [`subset`] | part of a resource: `_elements` and `_summary` |
 //!
 //! **Invariants.** Nothing here knows of tokio, axum or SQL. Nothing here edits a number's text.
@@ -27,6 +28,7 @@ pub mod instant;
 pub mod json;
 pub mod number;
 pub mod outcome;
+pub mod patch;
 pub mod path;
 pub mod reference;
 pub mod subset;
