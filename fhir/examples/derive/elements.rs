@@ -17,6 +17,7 @@ const HEADER: &str = "\
 
 /// One JSON member of a type.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the table's own")]
 pub(crate) struct Member {
     pub(crate) json: String,
     pub(crate) data_type: String,

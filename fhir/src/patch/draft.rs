@@ -146,11 +146,15 @@ fn prune(tree: &mut Tree<'_>, beside: bool) {
             }
         }
         Tree::Array(items) => {
-            items.iter_mut().for_each(|item| prune(item, false));
+            for item in items.iter_mut() {
+                prune(item, false);
+            }
             items.retain(|item| !is_empty(item));
         }
         Tree::Object(members) => {
-            members.iter_mut().for_each(|(name, value)| prune(value, name.starts_with('_')));
+            for (name, value) in members.iter_mut() {
+                prune(value, name.starts_with('_'));
+            }
             members.retain(|(_, value)| !is_empty(value));
         }
         _ => {}

@@ -3,8 +3,6 @@
 //! The text is read once and the kept members are copied as they stand. What comes out says that it is a part,
 //! by the tag SUBSETTED in `meta.tag`, and is well-formed: mandatory and modifier elements are never left out.
 
-use std::borrow::Cow;
-
 use crate::definitions::{DataType, Element, ResourceType, Type};
 use crate::json::push_string;
 use crate::tree::{Fault, Reader, Tree};
@@ -173,9 +171,9 @@ fn tag(meta: &str, out: &mut Vec<u8>) -> Result<(), Fault> {
 }
 
 /// Writes a member of a summary; nothing at all if nothing below it is part of the summary.
-fn summary<'a>(
-    reader: &mut Reader<'a>,
-    key: &Cow<'a, str>,
+fn summary(
+    reader: &mut Reader<'_>,
+    key: &str,
     element: &Element,
     out: &mut Vec<u8>,
 ) -> Result<(), Fault> {

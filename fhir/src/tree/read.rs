@@ -22,7 +22,7 @@ impl Fault {
     #[cold]
     pub(crate) fn explain(self, text: &[u8]) -> serde_json::Error {
         let before = &text[..self.at.min(text.len())];
-        let line = 1 + before.iter().filter(|b| **b == b'\n').count();
+        let line = before.split(|b| *b == b'\n').count();
         let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
         let column = before.len() - line_start + 1;
         serde_json::Error::custom(format!("{} at line {line} column {column}", self.what))

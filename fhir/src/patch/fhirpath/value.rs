@@ -49,9 +49,12 @@ pub(super) fn fit<'a>(
         (None, Given::Value { form, .. }) => {
             let chosen = definition.element(&format!("{name}{form}"));
             let chosen = chosen.map(|(_, element)| element).filter(|e| e.element == name);
-            chosen.ok_or_else(|| match definition.slots.contains(&name) {
-                true => wrong(definition, name),
-                false => unknown(definition.name, name),
+            chosen.ok_or_else(|| {
+                if definition.slots.contains(&name) {
+                    wrong(definition, name)
+                } else {
+                    unknown(definition.name, name)
+                }
             })?
         }
         (None, _) if definition.slots.contains(&name) => {
@@ -160,9 +163,8 @@ pub(super) fn joined<'a>(element: &Element, items: Vec<Item<'a>>) -> (Tree<'a>, 
         let item = items.into_iter().next().unwrap_or_default();
         return (item.value, item.beside);
     }
-    let list = |list: Vec<Tree<'a>>| match list.iter().all(|item| *item == Tree::Null) {
-        true => Tree::Null,
-        false => Tree::Array(list),
+    let list = |list: Vec<Tree<'a>>| {
+        if list.iter().all(|item| *item == Tree::Null) { Tree::Null } else { Tree::Array(list) }
     };
     let (values, besides) = items.into_iter().map(|item| (item.value, item.beside)).unzip();
     (list(values), list(besides))
