@@ -70,7 +70,7 @@ async fn each_entry_stands_alone(kit: Kit) {
     );
     assert!(entry["lastModified"].is_string() && entry["outcome"].is_null());
     for (place, expression) in [
-        (1, "Bundle.entry[1].resource.colour"),
+        (1, "Bundle.entry[1].resource"),
         (3, "Bundle.entry[3].resource"),
         (5, "Bundle.entry[5].request.url"),
         (6, "Bundle.entry[6].request.method"),

@@ -8,6 +8,7 @@ mod conformance;
 mod exchange;
 mod history;
 mod kit;
+mod once;
 mod operation;
 mod race;
 mod real_input;
