@@ -57,9 +57,10 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// Whether `text` is a FHIR id: 1 to 64 of `A-Z a-z 0-9 - .`
+/// Whether `text` is a FHIR id: 1 to 64 of `A-Z a-z 0-9 - .`, but not what a URL reads as a step.
 pub fn is_id(text: &str) -> bool {
-    (1..=64).contains(&text.len())
+    !matches!(text, "." | "..")
+        && (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
 }
 

@@ -17,7 +17,7 @@ use crate::Hub;
 use crate::interaction::{
     self, bundle, capabilities, create, history, read, search, update, vread,
 };
-use crate::operation::{meta, meta_add, meta_delete, validate};
+use crate::operation::{everything, lastn, meta, meta_add, meta_delete, validate};
 
 /// One thing that the hub does.
 #[derive(Debug)]
@@ -54,6 +54,12 @@ pub fn offers() -> Vec<Offer> {
         offer("delete", "DELETE", "/{type}/{id}", delete(interaction::delete::delete)),
         offer("history-instance", "GET", "/{type}/{id}/_history", get(history::instance)),
         offer("vread", "GET", "/{type}/{id}/_history/{vid}", get(vread::vread)),
+        offer("$everything", "GET", "/Patient/{id}/$everything", get(everything::patient)),
+        offer("$everything", "POST", "/Patient/{id}/$everything", post(everything::patient)),
+        offer("$everything", "GET", "/Encounter/{id}/$everything", get(everything::encounter)),
+        offer("$everything", "POST", "/Encounter/{id}/$everything", post(everything::encounter)),
+        offer("$lastn", "GET", "/Observation/$lastn", get(lastn::lastn)),
+        offer("$lastn", "POST", "/Observation/$lastn", post(lastn::lastn)),
         offer("$validate", "POST", "/{type}/$validate", post(validate::of_type)),
         offer("$validate", "POST", "/{type}/{id}/$validate", post(validate::instance)),
         offer("$meta", "GET", "/{type}/{id}/$meta", get(meta::meta)),

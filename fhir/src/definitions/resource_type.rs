@@ -15,6 +15,8 @@ pub struct ResourceType(u16);
 impl ResourceType {
     /// `Binary`
     pub const BINARY: Self = Self::named("Binary");
+    /// `Encounter`
+    pub const ENCOUNTER: Self = Self::named("Encounter");
     /// `Bundle`
     pub const BUNDLE: Self = Self::named("Bundle");
     /// `Observation`

@@ -132,7 +132,9 @@ fn every_part_of_a_published_example_is_well_formed() {
         for subset in [Subset::True, Subset::Text, Subset::Data, elements("identifier")] {
             let part = apply(&text, resource_type, &subset);
             assert!(is_subsetted(&Tree::parse(&part).unwrap()));
-            let issues = validate(&part).unwrap().issues;
+            // A summary leaves out what is contained, and still refers to it.
+            let mut issues = validate(&part).unwrap().issues;
+            issues.retain(|issue| !issue.message.contains("(ref-1)"));
             assert!(!sound || issues.is_empty(), "{} {subset:?} {issues:?}", path.display());
         }
     }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use fhir::definitions::ResourceType;
 use fhir::identifier::PatientNumber;
 use fhir::outcome::{Issue, IssueCode, OperationOutcome};
+use fhir::subset::is_subsetted;
 use fhir::tree::Tree;
 use fhir::validate::{Malformed, ValidationIssue, validate};
 use http::StatusCode;
@@ -92,9 +93,20 @@ pub fn prepare(
     let failed = |error: serde_json::Error| Refusal::internal(&error);
     let tree = Tree::parse(text).map_err(failed)?;
     patient_numbers(resource_type, &tree, at)?;
+    if is_subsetted(&tree) {
+        return Err(subsetted(at));
+    }
     let now = hub.clock.now_micros();
     let index = Index::of(resource_type, id, &tree, hub.store.terms(), now);
     Ok(Content { draft: Draft::new(text, id).map_err(failed)?, index })
+}
+
+/// To store a part in place of the whole would lose the rest.
+fn subsetted(at: &str) -> Refusal {
+    let text = "This is only a part of a resource, as a search with _summary or _elements gives it \
+                (tag SUBSETTED): read the whole, change that and send it.";
+    let issue = Issue::error(IssueCode::BusinessRule, text).at(format!("{at}.meta.tag"));
+    Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, issue)
 }
 
 /// A Patient's national numbers must be numbers: a wrong one would be found under no one's name.

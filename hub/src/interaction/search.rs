@@ -20,7 +20,7 @@ use url::form_urlencoded;
 use super::preconditions::strict;
 use crate::Hub;
 use crate::error::HubError;
-use crate::search::page;
+use crate::search::page::{self, Resume};
 use crate::search::parameters::{Place, compartment, parse};
 
 /// The decoded parameters of a search.
@@ -63,23 +63,30 @@ async fn search(
     pairs: Pairs,
     headers: &HeaderMap,
 ) -> Result<Answer, HubError> {
-    let (place, pairs, resume) = match pairs.iter().find(|(name, _)| name == "_cursor") {
-        None => (place, pairs, None),
-        Some(_) if pairs.len() > 1 => return Err(not_alone().into()),
-        Some((_, text)) => {
-            let now = hub.clock.now_micros();
-            let cursor = hub.seal.open(text, &caller.organisation, now)?;
-            if cursor.path != place.path {
-                return Err(not_alone().into());
-            }
-            // The types of a search over all types are in what was asked.
-            let types = if place.path.is_empty() { types(&cursor.query)? } else { place.types };
-            (Place { types, ..place }, cursor.query, Some(cursor.resume))
-        }
-    };
+    let (pairs, resume) = resume(hub, caller, &place.path, pairs)?;
+    // The types of a search over all types are in what was asked.
+    let types = if place.path.is_empty() { types(&pairs)? } else { place.types };
+    let place = Place { types, ..place };
     let search = parse(place, &pairs, strict(headers), hub.store.terms(), hub.base())?;
     let bundle = page::run(hub, caller, &search, resume).await?;
     Ok(Answer::resource(StatusCode::OK, bundle))
+}
+
+/// What was asked in the first place, and where to take it up again.
+pub fn resume(
+    hub: &Hub,
+    caller: &Caller,
+    path: &str,
+    pairs: Pairs,
+) -> Result<(Pairs, Option<Resume>), Refusal> {
+    let Some((_, text)) = pairs.iter().find(|(name, _)| name == "_cursor") else {
+        return Ok((pairs, None));
+    };
+    let cursor = hub.seal.open(text, &caller.organisation, hub.clock.now_micros())?;
+    if pairs.len() > 1 || cursor.path != path {
+        return Err(not_alone());
+    }
+    Ok((cursor.query, Some(cursor.resume)))
 }
 
 /// What the URL says is searched.

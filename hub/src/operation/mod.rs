@@ -2,12 +2,18 @@
 //!
 //! | operation | file |
 //! |---|---|
+//! | `$everything` | [`everything`] |
+//! | `$lastn` | [`lastn`] |
 //! | `$validate` | [`validate`] |
 //! | `$meta`, `$meta-add`, `$meta-delete` | [`meta`], [`meta_add`], [`meta_delete`] |
 //!
-//! [`labels`] is what the last two do to a resource; pure.
+//! [`labels`] is what the last two do to a resource; pure. `input` reads the parameters of those that
+//! only read.
 
+pub mod everything;
+mod input;
 pub mod labels;
+pub mod lastn;
 pub mod meta;
 pub mod meta_add;
 pub mod meta_delete;

@@ -1,6 +1,8 @@
 //! A search's conditions in the store's numbers: what [`super::criterion`] makes and
 //! [`super::predicate`] asks. An empty list of alternatives matches nothing.
 
+use fhir::instant::Interval;
+
 use super::grammar::{DateTest, NumberTest, TextTest, UnitTest};
 
 /// A condition on a resource.
@@ -26,6 +28,15 @@ pub enum Condition {
     },
     /// It is in the compartment of one of these Patients.
     Compartment(Keys),
+    /// It is in no compartment, but something that meets a condition refers to it.
+    ReferredFrom {
+        /// Who refers.
+        source: Box<Condition>,
+        /// Never resources of this type.
+        except: Option<i64>,
+    },
+    /// Its clinical time is in this interval, or it has none.
+    Within(Interval),
     /// It is an entry of one of these Lists.
     Listed {
         /// The number of List's `item`.
@@ -162,7 +173,7 @@ pub enum Keys {
 /// Resources of some types that meet all conditions.
 #[derive(Debug, Clone)]
 pub struct Matching {
-    /// Numbers of the types.
+    /// Numbers of the types; none: of all types.
     pub types: Vec<i64>,
     /// What all must hold.
     pub conditions: Vec<Condition>,

@@ -64,6 +64,9 @@ impl Criteria<'_> {
         if values.len() > VALUES_MAX {
             return Err(invalid(name, &format!("may have at most {VALUES_MAX} values")));
         }
+        if name == "_has" || name.starts_with("_has.") {
+            return Err(invalid(name, "must be _has:Type:reference:parameter"));
+        }
         if let Some(rest) = name.strip_prefix("_has:") {
             return self.has(types, name, rest, value, depth).map(Some);
         }
@@ -192,13 +195,10 @@ impl Criteria<'_> {
                 Ok(Test::Number(tests.ok_or_else(|| invalid(name, must))?))
             }
             ParameterKind::Reference => {
-                let target = |value: &&str| {
-                    let value = unescape(value);
-                    Target::parse(self.own(&value)).map(|target| self.entry(&target))
-                };
-                let entries: Option<Vec<_>> = values.iter().map(target).collect();
-                let entries = entries.ok_or_else(|| invalid(name, "must be Type/id or a URL"))?;
-                let targets = Keys::Entries(entries);
+                // What is no reference of a resource is to nothing.
+                let target = |value: &&str| Target::parse(self.own(&unescape(value)));
+                let targets = values.iter().filter_map(target).map(|target| self.entry(&target));
+                let targets = Keys::Entries(targets.collect());
                 Ok(Test::Reference { targets, compartment: false })
             }
             ParameterKind::Composite | ParameterKind::Special => {

@@ -54,7 +54,7 @@ pub async fn run(
     let first = walk.is_none() && rest.is_none();
     let shown = match rest {
         Some((matches, after)) => more_included(hub, search, walk, matches, after).await?,
-        None => matches(hub, search, &plan, walk).await?,
+        None => page(hub, search, &plan, walk).await?,
     };
     let total = match shown.total {
         Some(total) if first => Some(total),
@@ -90,17 +90,39 @@ async fn total(hub: &Hub, plan: &Plan<'_>) -> Result<u64, HubError> {
     Ok(counted.first().copied().unwrap_or_default().unsigned_abs())
 }
 
-async fn matches(
+/// One page of matches, for an operation that looks through them.
+pub async fn matches(hub: &Hub, search: &Search, walk: Option<Walk>) -> Result<Page, HubError> {
+    let units = if search.needs_units { units(hub).await? } else { Vec::new() };
+    step(hub, search, &plan(hub, search, &units), walk).await
+}
+
+/// A Bundle of everything that an operation has found.
+pub fn whole(hub: &Hub, caller: &Caller, search: &Search, matches: Vec<Found>) -> Vec<u8> {
+    let total = Some(matches.len() as u64);
+    let shown = Shown { matches, included: Vec::new(), next: None, total };
+    write(hub, caller, search, &shown, total)
+}
+
+async fn step(
+    hub: &Hub,
+    search: &Search,
+    plan: &Plan<'_>,
+    walk: Option<Walk>,
+) -> Result<Page, HubError> {
+    match walk {
+        _ if search.count == 0 => Ok(Page::default()),
+        None => walk::first(&hub.store, plan, search.count).await,
+        Some(walk) => walk::next(&hub.store, plan, search, walk).await,
+    }
+}
+
+async fn page(
     hub: &Hub,
     search: &Search,
     plan: &Plan<'_>,
     walk: Option<Walk>,
 ) -> Result<Shown, HubError> {
-    let page = match walk {
-        _ if search.count == 0 => Page::default(),
-        None => walk::first(&hub.store, plan, search.count).await?,
-        Some(walk) => walk::next(&hub.store, plan, search, walk).await?,
-    };
+    let page = step(hub, search, plan, walk).await?;
     let whole = page.next.is_none() && search.count > 0;
     let total = whole.then_some(page.found.len() as u64);
     let mut keys = Vec::new();

@@ -91,7 +91,9 @@ pub fn parse(
     base: &str,
 ) -> Result<Search, Refusal> {
     bounded(pairs)?;
-    let types = place.types.iter().map(|t| terms.resource_type(*t)).collect();
+    let all = place.types.len() == ResourceType::all().len();
+    let types = if all { &[][..] } else { &place.types };
+    let types = types.iter().map(|t| terms.resource_type(*t)).collect();
     let conditions = place.compartment.into_iter().collect();
     let mut search = Search {
         path: place.path,

@@ -227,13 +227,15 @@ impl Plan<'_> {
                 predicates.value("x", under, &token(any));
                 Some((*under, *any))
             }
-            Driver::Resource => {
-                predicates.query.push("r.type ");
-                one_of(predicates.query, &self.matching.types);
-                None
-            }
+            Driver::Resource => None,
         };
-        predicates.query.push(" AND r.method < 2");
+        if !matches!(driver, Driver::Resource) {
+            predicates.query.push(" AND ");
+        }
+        // What another index walks is of the type already.
+        let types: &[i64] =
+            if matches!(driver, Driver::Resource) { &self.matching.types } else { &[] };
+        predicates.current(types, false);
         for condition in &self.matching.conditions {
             let is_driver = match condition {
                 Condition::Value(under, Test::Token { any, .. }) => {
@@ -276,26 +278,17 @@ impl Plan<'_> {
         query.push(" WHERE ");
         let first = self.matching.conditions.iter().position(selects);
         let mut predicates = self.predicates(query);
-        match (scope, first) {
-            // The scope finds few by itself.
-            (Scope::Keys(_) | Scope::Changed(_), _) => {
-                predicates.query.push("+r.type ");
-            }
-            (_, Some(first)) => {
-                predicates.query.push("r.key IN (");
-                predicates.keys_of(&self.matching.conditions[first]);
-                // With a sign, the type's own index is no way to get there.
-                predicates.query.push(") AND +r.type ");
-            }
-            (_, None) => {
-                predicates.query.push("r.type ");
-            }
+        // A scope of its own finds few by itself.
+        let scoped = matches!(scope, Scope::Keys(_) | Scope::Changed(_));
+        let first = first.filter(|_| !scoped);
+        if let Some(first) = first {
+            predicates.query.push("r.key IN (");
+            predicates.keys_of(&self.matching.conditions[first]);
+            predicates.query.push(") AND ");
         }
-        one_of(predicates.query, &self.matching.types);
-        predicates.query.push(" AND r.method < 2");
-        let found = if matches!(scope, Scope::Keys(_) | Scope::Changed(_)) { None } else { first };
+        predicates.current(&self.matching.types, scoped || first.is_some());
         for (place, condition) in self.matching.conditions.iter().enumerate() {
-            if Some(place) != found {
+            if Some(place) != first {
                 predicates.probe(condition);
             }
         }

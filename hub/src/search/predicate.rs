@@ -5,6 +5,7 @@ use fhir::ucum::Unit;
 
 use super::condition::{Condition, Keys, Matching, Near, System, Table, Test, TokenNumbers, Under};
 use super::grammar::{DateTest, NumberTest, Prefix, TextTest, UnitTest};
+use crate::store::index::NO_CLINICAL_MS;
 use crate::store::query::Query;
 use crate::store::target::{PAIR, SEPARATOR, TEXT, code_key, exact_key, text_key};
 
@@ -63,6 +64,11 @@ impl Predicates<'_> {
                 self.query.push(own).push(")");
             }
             Condition::LastUpdated(any) => self.dates(any, "r.updated", "(r.updated + 1000)"),
+            Condition::Within(Interval { low, high }) => {
+                self.query.push("(r.clinical_ms = ").number(NO_CLINICAL_MS);
+                self.query.push(" OR r.clinical_ms >= ").number(low.div_euclid(1_000));
+                self.query.push(" AND r.clinical_ms < ").number(high.div_euclid(1_000)).push(")");
+            }
             Condition::Not(inner) => {
                 self.query.push("NOT ");
                 self.holds(inner);
@@ -105,6 +111,21 @@ impl Predicates<'_> {
                 self.query.push("SELECT t.key FROM compartment t WHERE t.patient ");
                 self.keys(patients);
             }
+            Condition::ReferredFrom { source, except } => {
+                self.query.push("SELECT t.target FROM reference t ");
+                self.query.push("JOIN directory d ON d.key = t.target WHERE t.key IN (");
+                self.keys_of(source);
+                self.query.push(") AND d.type > 0");
+                if let Some(except) = except {
+                    self.query.push(" AND d.type <> ").number(*except);
+                }
+            }
+            Condition::Any(any) if selects(condition) => {
+                for (place, condition) in any.iter().enumerate() {
+                    self.query.push(if place == 0 { "" } else { " UNION " });
+                    self.keys_of(condition);
+                }
+            }
             Condition::Listed { parameter, lists } => {
                 self.query.push("SELECT t.target FROM reference t WHERE t.param = ");
                 self.query.number(*parameter).push(" AND t.key ");
@@ -114,7 +135,10 @@ impl Predicates<'_> {
                 self.query.push("SELECT t.key FROM ").push(name(*table)).push(" t WHERE ");
                 self.under("t", under);
             }
-            Condition::LastUpdated(_) | Condition::Not(_) | Condition::Any(_) => {
+            Condition::LastUpdated(_)
+            | Condition::Within(_)
+            | Condition::Not(_)
+            | Condition::Any(_) => {
                 self.query.push("SELECT r.key FROM resource r WHERE ");
                 self.holds(condition);
             }
@@ -128,17 +152,24 @@ impl Predicates<'_> {
         if let Some(first) = first {
             self.query.push("r.key IN (");
             self.keys_of(&matching.conditions[first]);
-            // With a sign, the type's own index is no way to get there.
-            self.query.push(") AND +r.type ");
-        } else {
-            self.query.push("r.type ");
+            self.query.push(") AND ");
         }
-        one_of(self.query, &matching.types);
-        self.query.push(" AND r.method < 2");
+        self.current(&matching.types, first.is_some());
         let rest = matching.conditions.iter().enumerate().filter(|(at, _)| Some(*at) != first);
         for (_, condition) in rest {
             self.probe(condition);
         }
+    }
+
+    /// `r` is current, and of one of these types; none: of any. If it is found otherwise, the type has a
+    /// sign: then its own index is no way to get there.
+    pub fn current(&mut self, types: &[i64], found: bool) {
+        if !types.is_empty() {
+            self.query.push(if found { "+r.type " } else { "r.type " });
+            one_of(self.query, types);
+            self.query.push(" AND ");
+        }
+        self.query.push("r.method < 2");
     }
 
     /// `= (…)` or `IN (…)`.
@@ -402,13 +433,17 @@ pub fn selects(condition: &Condition) -> bool {
         Condition::Ids { .. }
         | Condition::Referred { .. }
         | Condition::Compartment(_)
+        | Condition::ReferredFrom { .. }
         | Condition::Listed { .. } => true,
         Condition::Value(_, test) => match test {
             Test::Date(any) => any.iter().all(|test| test.prefix == Prefix::Eq),
             _ => true,
         },
         Condition::Any(any) => !any.is_empty() && any.iter().all(selects),
-        Condition::LastUpdated(_) | Condition::Present(..) | Condition::Not(_) => false,
+        Condition::LastUpdated(_)
+        | Condition::Within(_)
+        | Condition::Present(..)
+        | Condition::Not(_) => false,
     }
 }
 

@@ -61,8 +61,9 @@ async fn a_quantitys_unit_is_a_code_of_a_system_or_any_text(kit: Kit) {
         ("value-quantity=5.4|urn:units|mg", ""),
         ("value-quantity=5.4||mg", "coded named local"),
         ("value-quantity=5.4||milligram", "coded"),
-        ("value-quantity=gt5.3|http://unitsofmeasure.org|mg", "coded"),
-        ("value-quantity=gt5.4|http://unitsofmeasure.org|mg", ""),
+        // A kilogram is more than a milligram.
+        ("value-quantity=gt5.3|http://unitsofmeasure.org|mg", "coded other"),
+        ("value-quantity=gt5.4|http://unitsofmeasure.org|mg", "other"),
     ];
     assert_finds(&kit, "Observation", &table).await;
 }

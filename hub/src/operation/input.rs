@@ -1,0 +1,54 @@
+//! The parameters of an operation that reads: in the URL, in a Parameters resource, or in both.
+//! <https://hl7.org/fhir/R4/operations.html#request>
+
+use axum::body::Body;
+use bytes::Bytes;
+use fhir::outcome::{Issue, IssueCode};
+use fhir::tree::Tree;
+use http::{HeaderMap, header::CONTENT_LENGTH, header::TRANSFER_ENCODING};
+use service::body::{RESOURCE_BYTES_MAX, json};
+use service::refusal::Refusal;
+
+use crate::interaction::search::{Pairs, decode};
+
+/// Reads the parameters; a body may be left out.
+pub(super) async fn pairs(
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Pairs, Refusal> {
+    let mut pairs = decode(query.unwrap_or_default().as_bytes());
+    let length = headers.get(CONTENT_LENGTH).map(|value| value.as_bytes());
+    let none = matches!(length, None | Some(b"0")) && !headers.contains_key(TRANSFER_ENCODING);
+    let text = if none { Bytes::new() } else { json(headers, body, RESOURCE_BYTES_MAX).await? };
+    if !text.is_empty() {
+        pairs.extend(parameters(&text)?);
+    }
+    Ok(pairs)
+}
+
+fn parameters(text: &[u8]) -> Result<Pairs, Refusal> {
+    let wrong = || {
+        let text = "Send the parameters of the operation as a Parameters resource.";
+        Refusal::bad_request_issue(Issue::error(IssueCode::Invalid, text).at("Parameters"))
+    };
+    let tree = Tree::parse(text).map_err(|_| wrong())?;
+    if tree.text("resourceType") != Some("Parameters") {
+        return Err(wrong());
+    }
+    let parameters = tree.get("parameter").map_or(&[][..], Tree::items);
+    parameters.iter().map(|parameter| pair(parameter).ok_or_else(wrong)).collect()
+}
+
+/// A parameter of a primitive type as a name and a text.
+fn pair(parameter: &Tree<'_>) -> Option<(String, String)> {
+    let Tree::Object(members) = parameter else { return None };
+    let value = members.iter().find_map(|(name, value)| name.starts_with("value").then_some(value));
+    let value = match value? {
+        Tree::String(text) => text.to_string(),
+        Tree::Number(text) => text.to_string(),
+        Tree::Bool(value) => value.to_string(),
+        _ => return None,
+    };
+    Some((parameter.text("name")?.to_owned(), value))
+}
