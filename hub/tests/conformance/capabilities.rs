@@ -22,7 +22,16 @@ fn values(kind: &str) -> &'static [&'static str] {
         "quantity" => &["1|http://unitsofmeasure.org|mg"],
         "uri" => &["urn:a"],
         "reference" => &["a", "Patient/a"],
-        "composite" => &["a$1", "a$a", "a$2000", "1$1", "2000$a", "a$a$1", "Patient/a$a"],
+        "composite" => &[
+            "a$1",
+            "a$a",
+            "a$2000",
+            "1$1",
+            "2000$a",
+            "a$a$1",
+            "Patient/a$a",
+            "DocumentReference/a$appends",
+        ],
         "special" => &["53.8|-1.5|10|km", "a", "a eq b"],
         _ => &["a"],
     }
