@@ -30,7 +30,7 @@ fn values(kind: &str) -> &'static [&'static str] {
             "2000$a",
             "a$a$1",
             "Patient/a$a",
-            "DocumentReference/a$appends",
+            "a$DocumentReference/a",
         ],
         "special" => &["53.8|-1.5|10|km", "a", "a eq b"],
         _ => &["a"],
