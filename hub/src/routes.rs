@@ -22,10 +22,11 @@ use crate::operation::{everything, lastn, meta, meta_add, meta_delete, validate}
 /// One thing that the hub does.
 #[derive(Debug)]
 pub struct Offer {
-    /// FHIR's code for it; an operation's name begins with `$`.
+    /// FHIR's codes for it; an operation's name begins with `$`, and an interaction's conditional
+    /// form, which has no code, is `conditional-` and its code.
     /// <https://hl7.org/fhir/R4/valueset-type-restful-interaction.html>
-    pub code: &'static str,
-    /// Where, below the base: `/{type}` stands for all types.
+    pub codes: &'static [&'static str],
+    /// Where, below the base: `/{type}` stands for all types, `/Patient` for that one alone.
     pub url: &'static str,
     method: &'static str,
     handler: MethodRouter<Arc<Hub>>,
@@ -33,38 +34,46 @@ pub struct Offer {
 
 /// Everything that is offered to a caller of the record.
 pub fn offers() -> Vec<Offer> {
-    let offer = |code, method, url, handler| Offer { code, url, method, handler };
+    let offer = |codes, method, url, handler| Offer { codes, url, method, handler };
     vec![
-        offer("transaction", "POST", "", post(bundle::bundle)),
-        offer("batch", "POST", "", MethodRouter::new()),
-        offer("history-system", "GET", "/_history", get(history::system)),
-        offer("search-system", "GET", "", get(search::get)),
-        offer("search-system", "POST", "/_search", post(search::post)),
-        offer("search-type", "GET", "/{type}", get(search::get)),
-        offer("search-type", "POST", "/{type}/_search", post(search::post)),
-        offer("search-type", "GET", "/{type}/{id}/{member}", get(search::get)),
-        offer("search-type", "POST", "/{type}/{id}/{member}/_search", post(search::post)),
-        offer("create", "POST", "/{type}", post(create::create)),
-        offer("conditional-create", "POST", "/{type}", MethodRouter::new()),
-        offer("conditional-update", "PUT", "/{type}", put(update::conditional)),
-        offer("conditional-delete", "DELETE", "/{type}", delete(interaction::delete::conditional)),
-        offer("history-type", "GET", "/{type}/_history", get(history::of_type)),
-        offer("read", "GET", "/{type}/{id}", get(read::read)),
-        offer("update", "PUT", "/{type}/{id}", put(update::update)),
-        offer("delete", "DELETE", "/{type}/{id}", delete(interaction::delete::delete)),
-        offer("history-instance", "GET", "/{type}/{id}/_history", get(history::instance)),
-        offer("vread", "GET", "/{type}/{id}/_history/{vid}", get(vread::vread)),
-        offer("$everything", "GET", "/Patient/{id}/$everything", get(everything::patient)),
-        offer("$everything", "POST", "/Patient/{id}/$everything", post(everything::patient)),
-        offer("$everything", "GET", "/Encounter/{id}/$everything", get(everything::encounter)),
-        offer("$everything", "POST", "/Encounter/{id}/$everything", post(everything::encounter)),
-        offer("$lastn", "GET", "/Observation/$lastn", get(lastn::lastn)),
-        offer("$lastn", "POST", "/Observation/$lastn", post(lastn::lastn)),
-        offer("$validate", "POST", "/{type}/$validate", post(validate::of_type)),
-        offer("$validate", "POST", "/{type}/{id}/$validate", post(validate::instance)),
-        offer("$meta", "GET", "/{type}/{id}/$meta", get(meta::meta)),
-        offer("$meta-add", "POST", "/{type}/{id}/$meta-add", post(meta_add::meta_add)),
-        offer("$meta-delete", "POST", "/{type}/{id}/$meta-delete", post(meta_delete::meta_delete)),
+        offer(&["transaction", "batch"], "POST", "", post(bundle::bundle)),
+        offer(&["history-system"], "GET", "/_history", get(history::system)),
+        offer(&["search-system"], "GET", "", get(search::get)),
+        offer(&["search-system"], "POST", "/_search", post(search::post)),
+        offer(&["search-type"], "GET", "/{type}", get(search::get)),
+        offer(&["search-type"], "POST", "/{type}/_search", post(search::post)),
+        offer(&["search-type"], "GET", "/{type}/{id}/{member}", get(search::get)),
+        offer(&["search-type"], "POST", "/{type}/{id}/{member}/_search", post(search::post)),
+        offer(&["create", "conditional-create"], "POST", "/{type}", post(create::create)),
+        offer(&["conditional-update"], "PUT", "/{type}", put(update::conditional)),
+        offer(
+            &["conditional-delete"],
+            "DELETE",
+            "/{type}",
+            delete(interaction::delete::conditional),
+        ),
+        offer(&["history-type"], "GET", "/{type}/_history", get(history::of_type)),
+        offer(&["read"], "GET", "/{type}/{id}", get(read::read)),
+        offer(&["update"], "PUT", "/{type}/{id}", put(update::update)),
+        offer(&["delete"], "DELETE", "/{type}/{id}", delete(interaction::delete::delete)),
+        offer(&["history-instance"], "GET", "/{type}/{id}/_history", get(history::instance)),
+        offer(&["vread"], "GET", "/{type}/{id}/_history/{vid}", get(vread::vread)),
+        offer(&["$everything"], "GET", "/Patient/{id}/$everything", get(everything::patient)),
+        offer(&["$everything"], "POST", "/Patient/{id}/$everything", post(everything::patient)),
+        offer(&["$everything"], "GET", "/Encounter/{id}/$everything", get(everything::encounter)),
+        offer(&["$everything"], "POST", "/Encounter/{id}/$everything", post(everything::encounter)),
+        offer(&["$lastn"], "GET", "/Observation/$lastn", get(lastn::lastn)),
+        offer(&["$lastn"], "POST", "/Observation/$lastn", post(lastn::lastn)),
+        offer(&["$validate"], "POST", "/{type}/$validate", post(validate::of_type)),
+        offer(&["$validate"], "POST", "/{type}/{id}/$validate", post(validate::instance)),
+        offer(&["$meta"], "GET", "/{type}/{id}/$meta", get(meta::meta)),
+        offer(&["$meta-add"], "POST", "/{type}/{id}/$meta-add", post(meta_add::meta_add)),
+        offer(
+            &["$meta-delete"],
+            "POST",
+            "/{type}/{id}/$meta-delete",
+            post(meta_delete::meta_delete),
+        ),
     ]
 }
 

@@ -87,10 +87,9 @@ impl Statement {
 
 fn statement(config: &HubConfig) -> Value {
     let offers = offers();
-    let (of_types, of_system): (Vec<&Offer>, Vec<&Offer>) =
-        offers.iter().partition(|offer| offer.url.starts_with("/{type}"));
+    let of_system: Vec<&Offer> = offers.iter().filter(|offer| is_of_system(offer)).collect();
     let resources: Vec<Value> =
-        ResourceType::all().map(|t| resource(t, &of_types, config)).collect();
+        ResourceType::all().map(|t| resource(t, &of_type(&offers, t), config)).collect();
     let security = match config.security.mode {
         SecurityMode::Open => {
             "Every caller on this machine is the region's own organisation, with all rights: for \
@@ -107,12 +106,13 @@ fn statement(config: &HubConfig) -> Value {
         "resource": resources,
         "interaction": interactions(&of_system),
     });
-    add(&mut rest, "operation", operations(&of_system));
+    add(&mut rest, "operation", operations(&of_system, "Resource"));
     json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
         "date": "2026-11-23",
         "kind": "instance",
+        "instantiates": ["https://fhir.hl7.org.uk/CapabilityStatement/ukcore-conformance"],
         "software": {"name": "Shared Record hub", "version": env!("CARGO_PKG_VERSION")},
         "implementation": {"description": config.region.name, "url": config.server.base()},
         "fhirVersion": "4.0.1",
@@ -122,12 +122,12 @@ fn statement(config: &HubConfig) -> Value {
 }
 
 fn resource(resource_type: ResourceType, offers: &[&Offer], config: &HubConfig) -> Value {
-    let offered = |code: &str| offers.iter().any(|offer| offer.code == code);
+    let offered = |code: &str| offers.iter().any(|offer| offer.codes.contains(&code));
     let searched = || resource_type.search_parameters().iter().filter(|p| supported(p));
-    let include: Vec<Value> = searched()
-        .filter(|p| p.kind == ParameterKind::Reference)
-        .map(|p| format!("{resource_type}:{}", p.code).into())
-        .collect();
+    let name = |(t, p): (ResourceType, &SearchParameter)| Value::from(format!("{t}:{}", p.code));
+    let include = references().filter(|(from, _)| *from == resource_type).map(name).collect();
+    let reverse =
+        references().filter(|(_, p)| p.targets.contains(&resource_type)).map(name).collect();
     let mut resource = json!({
         "type": resource_type.as_str(),
         "interaction": interactions(offers),
@@ -141,8 +141,9 @@ fn resource(resource_type: ResourceType, offers: &[&Offer], config: &HubConfig) 
         "referencePolicy": ["literal", "logical"],
     });
     add(&mut resource, "searchInclude", include);
+    add(&mut resource, "searchRevInclude", reverse);
     add(&mut resource, "searchParam", searched().map(parameter).collect());
-    add(&mut resource, "operation", operations(offers));
+    add(&mut resource, "operation", operations(offers, resource_type.as_str()));
     resource
 }
 
@@ -155,30 +156,54 @@ fn add(to: &mut Value, name: &str, items: Vec<Value>) {
 
 /// The interactions among offers that have a code of their own; conditional ones have none.
 fn interactions(offers: &[&Offer]) -> Vec<Value> {
-    let own =
-        |offer: &&&Offer| !offer.code.starts_with('$') && !offer.code.starts_with("conditional");
-    each_once(offers.iter().filter(own), |code| json!({"code": code}))
+    each_once(offers, |code| !code.starts_with('$') && !code.starts_with("conditional-"))
+        .map(|code| json!({"code": code}))
+        .collect()
 }
 
-fn operations(offers: &[&Offer]) -> Vec<Value> {
-    each_once(offers.iter().filter(|offer| offer.code.starts_with('$')), |code| {
+/// What is offered of a type: of all types, or of it alone.
+fn of_type(offers: &[Offer], resource_type: ResourceType) -> Vec<&Offer> {
+    let own = |offer: &&Offer| {
+        let first = offer.url.split('/').nth(1).unwrap_or_default();
+        first == "{type}" || first == resource_type.as_str()
+    };
+    offers.iter().filter(own).collect()
+}
+
+fn is_of_system(offer: &Offer) -> bool {
+    let first = offer.url.split('/').nth(1).unwrap_or_default();
+    first != "{type}" && first.parse::<ResourceType>().is_err()
+}
+
+/// The operations among offers; those of one type alone are defined for it.
+fn operations(offers: &[&Offer], resource_type: &str) -> Vec<Value> {
+    let operation = |code: &str| {
         let name = &code[1..];
-        let definition = format!("http://hl7.org/fhir/OperationDefinition/Resource-{name}");
+        let general = |offer: &&Offer| offer.codes.contains(&code) && offer.url.starts_with("/{");
+        let of = if offers.iter().any(general) { "Resource" } else { resource_type };
+        let definition = format!("http://hl7.org/fhir/OperationDefinition/{of}-{name}");
         json!({"name": name, "definition": definition})
-    })
+    };
+    each_once(offers, |code| code.starts_with('$')).map(operation).collect()
 }
 
-fn each_once<'a>(
-    offers: impl Iterator<Item = &'a &'a Offer>,
-    write: impl Fn(&str) -> Value,
-) -> Vec<Value> {
-    let mut codes: Vec<&str> = Vec::new();
-    for offer in offers {
-        if !codes.contains(&offer.code) {
-            codes.push(offer.code);
+/// Codes of a kind, in the order in which they are first offered.
+fn each_once(offers: &[&Offer], kind: fn(&str) -> bool) -> impl Iterator<Item = &'static str> {
+    let mut codes: Vec<&'static str> = Vec::new();
+    for &code in offers.iter().flat_map(|offer| offer.codes) {
+        if kind(code) && !codes.contains(&code) {
+            codes.push(code);
         }
     }
-    codes.into_iter().map(write).collect()
+    codes.into_iter()
+}
+
+/// The parameters by which resources refer to others, each with its type.
+fn references() -> impl Iterator<Item = (ResourceType, &'static SearchParameter)> {
+    ResourceType::all().flat_map(|t| {
+        let searched = t.search_parameters().iter().filter(|p| supported(p));
+        searched.filter(|p| p.kind == ParameterKind::Reference).map(move |p| (t, p))
+    })
 }
 
 fn parameter(parameter: &SearchParameter) -> Value {
