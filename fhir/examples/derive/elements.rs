@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::{items, last_part, text};
+use crate::{amend, items, last_part, text};
 
 const HEADER: &str = "\
 # FHIR R4 4.0.1: every resource, complex type and backbone element. Written by examples/derive.
@@ -144,7 +144,7 @@ impl Member {
 }
 
 fn read_definition(definition: &Value, types: &mut BTreeMap<String, Type>) {
-    let elements = items(&definition["snapshot"], "element");
+    let elements = amend::elements(definition);
     let name = text(definition, "id");
     let kind = match (definition["abstract"] == true, text(definition, "kind") == "resource") {
         (true, _) => "abstract",
@@ -156,7 +156,7 @@ fn read_definition(definition: &Value, types: &mut BTreeMap<String, Type>) {
         base => base,
     };
     types.insert(name.to_owned(), Type::new(kind, base));
-    for element in elements {
+    for element in &elements {
         let path = text(element, "path");
         let Some((parent, last)) = path.rsplit_once('.') else {
             continue;
