@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use service::caller::identify;
 use service::encoding::compress;
 use service::journal::record;
@@ -46,6 +46,7 @@ pub fn offers() -> Vec<Offer> {
         offer(&["search-type"], "POST", "/{type}/{id}/{member}/_search", post(search::post)),
         offer(&["create", "conditional-create"], "POST", "/{type}", post(create::create)),
         offer(&["conditional-update"], "PUT", "/{type}", put(update::conditional)),
+        offer(&["conditional-patch"], "PATCH", "/{type}", patch(interaction::patch::conditional)),
         offer(
             &["conditional-delete"],
             "DELETE",
@@ -55,6 +56,7 @@ pub fn offers() -> Vec<Offer> {
         offer(&["history-type"], "GET", "/{type}/_history", get(history::of_type)),
         offer(&["read"], "GET", "/{type}/{id}", get(read::read)),
         offer(&["update"], "PUT", "/{type}/{id}", put(update::update)),
+        offer(&["patch"], "PATCH", "/{type}/{id}", patch(interaction::patch::patch)),
         offer(&["delete"], "DELETE", "/{type}/{id}", delete(interaction::delete::delete)),
         offer(&["history-instance"], "GET", "/{type}/{id}/_history", get(history::instance)),
         offer(&["vread"], "GET", "/{type}/{id}/_history/{vid}", get(vread::vread)),

@@ -10,6 +10,7 @@ mod history;
 mod kit;
 mod once;
 mod operation;
+mod patch;
 mod race;
 mod real_input;
 mod record;

@@ -91,7 +91,7 @@ async fn bad_urls_are_refused_in_fhirs_terms(kit: Kit) {
     kit.get("Patient/1/2/3/4").await.assert_refused(StatusCode::NOT_FOUND);
     let refused = kit.post("Patient/1", "{}").await;
     refused.assert_refused(StatusCode::METHOD_NOT_ALLOWED);
-    assert_eq!(refused.header("allow"), "GET, PUT, DELETE");
+    assert_eq!(refused.header("allow"), "GET, PUT, PATCH, DELETE");
     let text = [("content-type", "text/plain")];
     let refused = kit.send("POST", "/FHIR/R4/Patient", &text, "{}").await;
     refused.assert_refused(StatusCode::UNSUPPORTED_MEDIA_TYPE);

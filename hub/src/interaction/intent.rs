@@ -37,11 +37,29 @@ pub enum Deed {
         /// Only if there is none yet: `If-None-Match: *`.
         if_none_match: bool,
     },
+    /// `PATCH [type]/[id]`, `PATCH [type]?criteria`
+    Patch {
+        /// Which resource.
+        target: Target,
+        /// The language of the patch.
+        language: Language,
+        /// The patch.
+        text: Bytes,
+    },
     /// `DELETE [type]/[id]`, `DELETE [type]?criteria`
     Delete {
         /// Which resource.
         target: Target,
     },
+}
+
+/// A language of patches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// RFC 6902.
+    JsonPatch,
+    /// A Parameters resource. <https://hl7.org/fhir/R4/fhirpatch.html>
+    FhirPath,
 }
 
 /// Which resource.
@@ -59,6 +77,7 @@ impl Intent {
         match self.deed {
             Deed::Create { .. } => "create",
             Deed::Update { .. } => "update",
+            Deed::Patch { .. } => "patch",
             Deed::Delete { .. } => "delete",
         }
     }
@@ -66,24 +85,36 @@ impl Intent {
     /// The text that came with it.
     pub fn text(&self) -> Option<&Bytes> {
         match &self.deed {
-            Deed::Create { text, .. } | Deed::Update { text, .. } => Some(text),
+            Deed::Create { text, .. } | Deed::Update { text, .. } | Deed::Patch { text, .. } => {
+                Some(text)
+            }
             Deed::Delete { .. } => None,
+        }
+    }
+
+    /// The resource that came with it, and of what type it must be.
+    pub fn carries(&self) -> Option<(ResourceType, &Bytes)> {
+        match &self.deed {
+            Deed::Create { text, .. } | Deed::Update { text, .. } => {
+                Some((self.resource_type, text))
+            }
+            Deed::Patch { language: Language::FhirPath, text, .. } => {
+                Some((ResourceType::PARAMETERS, text))
+            }
+            Deed::Patch { .. } | Deed::Delete { .. } => None,
         }
     }
 
     /// The same with another text, and its turn in a transaction: DELETE, POST, PUT and PATCH.
     pub fn with(mut self, other: Option<Bytes>) -> (u8, Self) {
-        let turn = match &mut self.deed {
-            Deed::Delete { .. } => 0,
-            Deed::Create { text, .. } => {
-                *text = other.unwrap_or_default();
-                1
-            }
-            Deed::Update { text, .. } => {
-                *text = other.unwrap_or_default();
-                2
-            }
+        let (turn, text) = match &mut self.deed {
+            Deed::Delete { .. } => return (0, self),
+            Deed::Create { text, .. } => (1, text),
+            Deed::Update { text, .. } | Deed::Patch { text, .. } => (2, text),
         };
+        if let Some(other) = other {
+            *text = other;
+        }
         (turn, self)
     }
 
@@ -94,6 +125,7 @@ impl Intent {
             Deed::Update { target, if_none_match, .. } => {
                 (Some(target), if_none_match.then(|| "*".to_owned()))
             }
+            Deed::Patch { target, language, .. } => (Some(target), Some(format!("{language:?}"))),
             Deed::Delete { target } => (Some(target), None),
         };
         let target = match target {

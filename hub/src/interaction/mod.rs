@@ -3,7 +3,7 @@
 //! | interaction | file |
 //! |---|---|
 //! | read, vread | [`read`], [`vread`] |
-//! | create, update, delete | [`create`], [`update`], [`delete`], and their conditional forms |
+//! | create, update, patch, delete | [`create`], [`update`], [`patch`], [`delete`], and their conditional forms |
 //! | history of a resource, a type, the record | [`history`] |
 //! | search-type | [`search`] |
 //! | batch, transaction | [`bundle`], its text in [`links`] |
@@ -34,6 +34,7 @@ pub mod history;
 pub mod intent;
 pub mod links;
 pub mod once;
+pub mod patch;
 pub mod perform;
 pub mod preconditions;
 pub mod provenance;

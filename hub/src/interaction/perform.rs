@@ -10,9 +10,10 @@ use super::done::Done;
 use super::footing::{Footing, Patience};
 use super::intent::{Deed, Intent};
 use super::once::Key;
+use super::patch::patched;
 use super::preconditions::Preference;
 use super::provenance::Provenance;
-use super::resolve::{Resolved, resolve};
+use super::resolve::{Before, Resolved, resolve};
 use crate::Hub;
 use crate::error::HubError;
 use crate::store::write::{Action, Write};
@@ -78,15 +79,15 @@ async fn attempt(
     }
     let resource_type = intent.resource_type;
     let mut footing = Footing::new(hub);
-    let (id, fresh) = match resolve(&mut footing, intent).await? {
-        Resolved::Write { id, fresh } => (id, fresh),
+    let (id, before) = match resolve(&mut footing, intent).await? {
+        Resolved::Write { id, before } => (id, before),
         Resolved::Nothing => return Ok(Done::nothing(resource_type)),
         Resolved::Found { id, version } => {
             return Ok(Done::found(&format!("{resource_type}/{id}"), &version));
         }
     };
     let (name, deletes) = (format!("{resource_type}/{id}"), intent.text().is_none());
-    let mut writes = vec![write(hub, intent, id, fresh)?];
+    let mut writes = vec![write(hub, intent, id, &before)?];
     if let Some(provenance) = provenance {
         writes.extend(provenance.about(&mut footing, &writes).await?);
     }
@@ -99,19 +100,28 @@ async fn attempt(
     Ok(Done::written(&name, deletes, &written[0]))
 }
 
-/// Prepares what is written under `id`. The text is valid already.
-pub fn write(hub: &Hub, intent: &Intent, id: String, fresh: bool) -> Result<Write, Refusal> {
+/// Prepares what is written under `id`. The text that came is valid already.
+pub fn write(hub: &Hub, intent: &Intent, id: String, before: &Before) -> Result<Write, Refusal> {
     let resource_type = intent.resource_type;
     let mut if_match = intent.if_match;
-    let content = |text: &[u8]| prepare(text, resource_type, &id, &intent.at, hub);
-    let action = match &intent.deed {
-        Deed::Create { text, .. } => Action::Create(content(text)?),
-        Deed::Update { text, .. } if fresh => Action::Create(content(text)?),
-        Deed::Update { text, .. } => {
-            if_match = hub.required(if_match)?;
-            Action::Update { content: content(text)?, may_create: hub.config.client_ids() }
+    let content = |text: &[u8], at: &str| prepare(text, resource_type, &id, at, hub);
+    let action = match (&intent.deed, before) {
+        (Deed::Create { text, .. }, _) | (Deed::Update { text, .. }, Before::Fresh) => {
+            Action::Create(content(text, &intent.at)?)
         }
-        Deed::Delete { .. } => Action::Delete,
+        (Deed::Update { text, .. }, _) => {
+            if_match = hub.required(if_match)?;
+            let content = content(text, &intent.at)?;
+            Action::Update { content, may_create: hub.config.client_ids() }
+        }
+        (Deed::Patch { language, text, .. }, before) => {
+            let Before::Text(base) = before else {
+                return Err(Refusal::internal(&"a patch was resolved to no text"));
+            };
+            let text = patched((resource_type, &id), base, *language, text)?;
+            Action::Update { content: content(&text, resource_type.as_str())?, may_create: false }
+        }
+        (Deed::Delete { .. }, _) => Action::Delete,
     };
     Ok(Write { resource_type, id, action, if_match })
 }

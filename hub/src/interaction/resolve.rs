@@ -1,6 +1,7 @@
 //! Where a write leads in the record as it is now.
 //! <https://hl7.org/fhir/R4/http.html#ccreate>, <https://hl7.org/fhir/R4/http.html#cond-update>
 
+use bytes::Bytes;
 use fhir::definitions::ResourceType;
 use fhir::outcome::{Issue, IssueCode};
 use http::StatusCode;
@@ -11,7 +12,7 @@ use super::footing::Footing;
 use super::intent::{Deed, Intent, Target};
 use crate::error::HubError;
 use crate::store::StoreError;
-use crate::store::write::Version;
+use crate::store::write::{Conflict, Version};
 
 /// Where a write leads.
 #[derive(Debug, Clone)]
@@ -20,8 +21,8 @@ pub enum Resolved {
     Write {
         /// Its id.
         id: String,
-        /// Whether the id is new and ours.
-        fresh: bool,
+        /// What is known of it.
+        before: Before,
     },
     /// To a resource that is there already: a conditional create leaves it as it is.
     Found {
@@ -32,6 +33,17 @@ pub enum Resolved {
     },
     /// To none: there is nothing to delete.
     Nothing,
+}
+
+/// What is known of a resource before it is written.
+#[derive(Debug, Clone)]
+pub enum Before {
+    /// Its id is new and ours.
+    Fresh,
+    /// Nothing, or nothing that matters.
+    Unknown,
+    /// Its text, to which a patch is applied.
+    Text(Bytes),
 }
 
 /// Looks up where an intent leads.
@@ -61,6 +73,16 @@ pub async fn resolve(footing: &mut Footing<'_>, intent: &Intent) -> Result<Resol
             }
             Ok(resolved)
         }
+        Deed::Patch { target, .. } => {
+            let id = match target {
+                Target::Id(id) => id.clone(),
+                Target::Criteria(criteria) => {
+                    let selected = footing.select(resource_type, criteria).await?;
+                    selected.ok_or(HubError::NotFound { resource_type })?
+                }
+            };
+            patched(footing, intent, id).await
+        }
         Deed::Delete { target: Target::Id(id) } => Ok(known(id.clone())),
         Deed::Delete { target: Target::Criteria(criteria) } => {
             let selected = footing.select(resource_type, criteria).await?;
@@ -70,11 +92,11 @@ pub async fn resolve(footing: &mut Footing<'_>, intent: &Intent) -> Result<Resol
 }
 
 fn fresh() -> Resolved {
-    Resolved::Write { id: Uuid::now_v7().to_string(), fresh: true }
+    Resolved::Write { id: Uuid::now_v7().to_string(), before: Before::Fresh }
 }
 
 fn known(id: String) -> Resolved {
-    Resolved::Write { id, fresh: false }
+    Resolved::Write { id, before: Before::Unknown }
 }
 
 /// What a conditional create found.
@@ -116,6 +138,23 @@ async fn updated(
             _ => Ok(known(body)),
         },
     }
+}
+
+/// A patch: of a version that must still be the current one when its turn comes.
+async fn patched(
+    footing: &mut Footing<'_>,
+    intent: &Intent,
+    id: String,
+) -> Result<Resolved, HubError> {
+    let resource_type = intent.resource_type;
+    let version = footing.pin(resource_type, &id).await?;
+    let version = version.ok_or(HubError::NotFound { resource_type })?;
+    let text = version.body.ok_or(HubError::Deleted { resource_type })?;
+    if intent.if_match.is_some_and(|wanted| wanted != version.version) {
+        let conflict = Conflict::VersionMismatch { current: Some(version.version) };
+        return Err(StoreError::Conflict { entry: 0, conflict }.into());
+    }
+    Ok(Resolved::Write { id, before: Before::Text(text) })
 }
 
 /// `If-None-Match: *`

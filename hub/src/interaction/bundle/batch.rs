@@ -72,8 +72,8 @@ async fn one(
     match entry.job(hub.base())? {
         Job::Ask(asked) => ask(routes, caller, &asked).await,
         Job::Write(intent) => {
-            if let Some(text) = intent.text() {
-                check(text, intent.resource_type, &intent.at)?;
+            if let Some((carried, text)) = intent.carries() {
+                check(text, carried, &intent.at)?;
             }
             let done = accomplish(hub, caller, &intent, &Beside::default()).await?;
             Ok(Reply::done(&done, preference))

@@ -2,18 +2,22 @@
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use fhir::definitions::ResourceType;
-use fhir::outcome::IssueCode;
+use fhir::outcome::{Issue, IssueCode};
 use fhir::reference::is_id;
-use http::Method;
+use http::{Method, StatusCode};
 use serde::Deserialize;
+use service::body::RESOURCE_BYTES_MAX;
 use service::refusal::Refusal;
 
 use super::incoming::{Entry, Request};
 use super::{at, expression};
 use crate::interaction::content::{other_type, same_id};
-use crate::interaction::intent::{Deed, Intent, Target};
+use crate::interaction::intent::{Deed, Intent, Language, Target};
+use crate::interaction::patch::JSON_PATCH;
 use crate::interaction::preconditions::{meaningless, only_any, version};
 
 /// What an entry asks for.
@@ -46,6 +50,11 @@ struct Head<'a> {
     resource_type: Cow<'a, str>,
     #[serde(borrow, default)]
     id: Option<Cow<'a, str>>,
+    /// Of a Binary.
+    #[serde(rename = "contentType", borrow, default)]
+    content_type: Cow<'a, str>,
+    #[serde(borrow, default)]
+    data: Cow<'a, str>,
 }
 
 impl Entry {
@@ -59,6 +68,7 @@ impl Entry {
             "POST" if url.contains('$') => self.ask(url).map(Job::Ask),
             "POST" => self.create(url).map(Job::Write),
             "PUT" => self.update(url).map(Job::Write),
+            "PATCH" => self.patch(url).map(Job::Write),
             "DELETE" => self.delete(url).map(Job::Write),
             _ => {
                 let text = "The method must be GET, HEAD, POST, PUT, PATCH or DELETE.";
@@ -105,6 +115,27 @@ impl Entry {
         self.intent(resource_type, Deed::Update { target, text, id, if_none_match })
     }
 
+    fn patch(&self, url: &str) -> Result<Intent, Refusal> {
+        self.refuse(&["ifNoneMatch", "ifNoneExist"])?;
+        let (resource_type, target) = self.target(url)?;
+        let (text, head) = self.resource()?;
+        let (language, text) = match &*head.resource_type {
+            "Parameters" => (Language::FhirPath, text.clone()),
+            "Binary" if head.content_type == JSON_PATCH => {
+                let patch = STANDARD.decode(&*head.data).map_err(|_| {
+                    self.bad("resource.data", IssueCode::Value, "The data must be base64.")
+                })?;
+                (Language::JsonPatch, patch.into())
+            }
+            _ => {
+                let text = "A patch is Parameters (FHIRPath Patch), or a Binary whose contentType is \
+                            application/json-patch+json.";
+                return Err(self.bad("resource", IssueCode::Value, text));
+            }
+        };
+        self.intent(resource_type, Deed::Patch { target, language, text })
+    }
+
     fn delete(&self, url: &str) -> Result<Intent, Refusal> {
         self.refuse(&["ifNoneMatch", "ifNoneExist"])?;
         let (resource_type, target) = self.target(url)?;
@@ -144,19 +175,29 @@ impl Entry {
 
     /// The resource, which must be of this type, and the id in it.
     fn content(&self, resource_type: ResourceType) -> Result<(Bytes, Option<String>), Refusal> {
-        let Some((_, text)) = &self.resource else {
-            return Err(self.bad("resource", IssueCode::Required, "This entry needs a resource."));
-        };
-        let head: Head<'_> = serde_json::from_slice(text).map_err(|_| {
-            let text = "The resource must be a JSON object with a resourceType.";
-            self.bad("resource", IssueCode::Structure, text)
-        })?;
+        let (text, head) = self.resource()?;
         if head.resource_type != resource_type.as_str() {
             let mut refusal = other_type(head.resource_type.parse().ok(), resource_type);
             refusal.outcome.issue[0].expression = vec![self.part("resource")];
             return Err(refusal);
         }
         Ok((text.clone(), head.id.map(Cow::into_owned)))
+    }
+
+    fn resource(&self) -> Result<(&Bytes, Head<'_>), Refusal> {
+        let Some((_, text)) = &self.resource else {
+            return Err(self.bad("resource", IssueCode::Required, "This entry needs a resource."));
+        };
+        if text.len() > RESOURCE_BYTES_MAX {
+            let text = format!("A resource may have at most {RESOURCE_BYTES_MAX} bytes.");
+            let issue = Issue::error(IssueCode::TooLong, text).at(self.part("resource"));
+            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, issue));
+        }
+        let head = serde_json::from_slice(text).map_err(|_| {
+            let text = "The resource must be a JSON object with a resourceType.";
+            self.bad("resource", IssueCode::Structure, text)
+        })?;
+        Ok((text, head))
     }
 
     /// Refuses conditions that would be ignored: a client relies on them.

@@ -69,11 +69,12 @@ impl Parsed {
         links: &Links,
         own: &str,
     ) -> Result<Option<Bytes>, Refusal> {
+        let Some((carried, _)) = intent.carries() else { return Ok(None) };
         let Some((start, resource)) = &entry.resource else { return Ok(None) };
         let base = entry.full_url.as_deref().and_then(base).unwrap_or(own);
         let place = Place { start: *start, resource, base, expression: &intent.at };
         let text = rewrite(&place, &self.found, links)?;
-        check(&text, intent.resource_type, &intent.at)?;
+        check(&text, carried, &intent.at)?;
         Ok(Some(text.into()))
     }
 }

@@ -5,6 +5,7 @@ use service::refusal::Refusal;
 use super::entry::Job;
 use super::parsed::Parsed;
 use super::roles::{Role, id};
+use super::within;
 use crate::Hub;
 use crate::interaction::done::Done;
 use crate::interaction::intent::Deed;
@@ -55,11 +56,12 @@ pub(super) fn prepare(
             Role::SameAs(first) => Slot::SameAs(first),
             Role::Own(Resolved::Nothing) => Slot::Known(Done::nothing(intent.resource_type)),
             Role::Own(Resolved::Found { version, .. }) => Slot::Known(Done::found(&name, &version)),
-            Role::Own(Resolved::Write { id, fresh }) => {
+            Role::Own(Resolved::Write { id, before }) => {
                 let text = parsed.rewritten(&parsed.entries[place], intent, links, hub.base())?;
                 let (order, intent) = intent.clone().with(text);
                 let deletes = matches!(intent.deed, Deed::Delete { .. });
-                turns.push((order, place, write(hub, &intent, id, fresh)?));
+                let write = write(hub, &intent, id, &before);
+                turns.push((order, place, write.map_err(|refusal| within(place, "", refusal))?));
                 Slot::Written { turn: 0, name, deletes }
             }
         });
