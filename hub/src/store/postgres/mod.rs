@@ -20,7 +20,7 @@ use service::clock::Clock;
 use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::query::Query as Statement;
 use sqlx::{AssertSqlSafe, Postgres as Engine, Row};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::StoreError;
 use super::query::{Argument, Query};
@@ -48,6 +48,9 @@ pub struct Postgres {
     terms: Vocabulary,
     clock: Clock,
     writes: Semaphore,
+    /// Of writes that rest on something, those that collided go one at a time, and those that come
+    /// meanwhile wait for them: else many that look at the same would undo each other's turns.
+    turn: Mutex<()>,
     secret: [u8; 32],
 }
 
@@ -69,7 +72,7 @@ impl Postgres {
             .await?;
         let secret = secret.try_into().map_err(|_| StoreError::Failed("secret".into()))?;
         let writes = Semaphore::new(WRITES_MAX);
-        Ok(Self { pool, terms, clock, writes, secret })
+        Ok(Self { pool, terms, clock, writes, turn: Mutex::new(()), secret })
     }
 
     pub(super) fn terms(&self) -> &Vocabulary {
@@ -118,6 +121,11 @@ impl Postgres {
     pub(super) async fn write(&self, batch: Batch) -> Result<Vec<Written>, StoreError> {
         let _permit = self.writes.try_acquire().map_err(|_| StoreError::Overloaded)?;
         self.enter_systems(&batch).await?;
+        let rests = !batch.expected.is_empty();
+        let mut turn = match self.turn.try_lock() {
+            Err(_) if rests => Some(self.turn.lock().await),
+            _ => None,
+        };
         for attempt in 1.. {
             let now = self.clock.now_micros();
             match apply::batch(&self.pool, &self.terms, &batch, now).await {
@@ -125,7 +133,12 @@ impl Postgres {
                     tracing::warn!(cause, "a write collided too often");
                     return Err(StoreError::Overloaded);
                 }
-                Err(apply::Failure::Collision(_)) => pause(attempt).await,
+                Err(apply::Failure::Collision(_)) => {
+                    if rests && turn.is_none() {
+                        turn = Some(self.turn.lock().await);
+                    }
+                    pause(attempt).await;
+                }
                 Err(apply::Failure::Store(error)) => return Err(error),
                 Ok(written) => return Ok(written),
             }
