@@ -3,6 +3,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `json` | JSON Patch (RFC 6902), and `pointer` (RFC 6901), by which it names places |
+//! | `merge` | JSON Merge Patch (RFC 7396), which FHIR does not name but clients send |
 //! | `fhirpath` | FHIRPath Patch: a Parameters resource, and the paths in it |
 //! | `draft` | the resource while it is patched: what may not change, what it may cost, what is left at the end |
 //! | `equal` | when two JSON values are the same |
@@ -16,6 +17,7 @@ mod draft;
 mod equal;
 mod fhirpath;
 mod json;
+mod merge;
 mod pointer;
 
 use std::fmt;
@@ -123,6 +125,16 @@ pub fn apply_fhirpath(
         let done = fhirpath::apply(&mut draft, resource_type, operation);
         done.and_then(|()| draft.guard()).map_err(|error| error.of(index))?;
     }
+    draft.finish()
+}
+
+/// Applies a JSON Merge Patch to a resource's JSON text and gives the new text, without white space.
+/// <https://www.rfc-editor.org/rfc/rfc7396>
+pub fn apply_merge(text: &[u8], patch: &[u8]) -> Result<Vec<u8>, PatchError> {
+    let patch = merge::read(patch)?;
+    let mut draft = Draft::read(text)?;
+    merge::apply(&mut draft, patch)?;
+    draft.guard()?;
     draft.finish()
 }
 

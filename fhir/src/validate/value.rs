@@ -115,7 +115,7 @@ impl<'a> Value<'_, 'a> {
                 self.walk.refer(target, false);
             }
             Primitive::Uri | Primitive::Url | Primitive::Oid | Primitive::Uuid
-                if text.starts_with("urn:") =>
+                if text.starts_with("urn:") || is_restful(text) =>
             {
                 self.found(lent, FoundKind::Uri);
             }
@@ -138,7 +138,7 @@ impl<'a> Value<'_, 'a> {
         if let Some(fault) = narrative::fault(text) {
             self.walk.issue(IssueCode::Invariant, fault);
         }
-        if text.contains("urn:") {
+        if text.contains("urn:") || text.contains("://") {
             self.found(lent, FoundKind::Narrative);
         }
     }
@@ -300,4 +300,12 @@ impl<'a> Visitor<'a> for Value<'_, 'a> {
         }
         Ok(false)
     }
+}
+
+/// Whether a URL is perhaps a resource's: `https://…/Type/id`.
+fn is_restful(text: &str) -> bool {
+    let mut parts = text.rsplit('/');
+    let id = parts.next().is_some_and(is_id);
+    let named = parts.next().is_some_and(|part| part.starts_with(|c: char| c.is_ascii_uppercase()));
+    id && named && text.starts_with("http")
 }

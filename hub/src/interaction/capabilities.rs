@@ -80,8 +80,8 @@ impl Statement {
         let text = serde_json::to_vec(&statement(config));
         let text = text.expect("a JSON value always serialises");
         let digest = Sha256::digest(&text);
-        let digest: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { text: text.into(), etag: format!("\"{digest}\"") }
+        let digest = u64::from_be_bytes(std::array::from_fn(|at| digest[at]));
+        Self { text: text.into(), etag: format!("\"{digest:016x}\"") }
     }
 }
 
@@ -117,6 +117,7 @@ fn statement(config: &HubConfig) -> Value {
         "implementation": {"description": config.region.name, "url": config.server.base()},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
+        "patchFormat": ["application/json-patch+json", "application/fhir+json"],
         "rest": [rest],
     })
 }

@@ -166,7 +166,7 @@ impl Asked {
         match name {
             "_count" => match value.parse::<u64>() {
                 Ok(count) => {
-                    self.count = usize::try_from(count).map_or(COUNT_MAX, |c| c.min(COUNT_MAX))
+                    self.count = usize::try_from(count).map_or(COUNT_MAX, |c| c.min(COUNT_MAX));
                 }
                 Err(_) => return bad("must be a whole number, 0 or more"),
             },
@@ -220,7 +220,8 @@ fn bundle(
     found: &[Past],
     total: Option<u64>,
 ) -> Vec<u8> {
-    let bytes = found.iter().map(|past| past.version.body.as_ref().map_or(0, |b| b.len()) + 320);
+    let bytes =
+        found.iter().map(|past| past.version.body.as_ref().map_or(0, bytes::Bytes::len) + 320);
     let mut out = Vec::with_capacity(512 + bytes.sum::<usize>());
     out.extend_from_slice(br#"{"resourceType":"Bundle","type":"history","#);
     if let Some(total) = total {

@@ -56,6 +56,8 @@ pub enum Deed {
 /// A language of patches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
+    /// RFC 7396, which FHIR does not name.
+    Merge,
     /// RFC 6902.
     JsonPatch,
     /// A Parameters resource. <https://hl7.org/fhir/R4/fhirpatch.html>

@@ -183,16 +183,22 @@ pub fn element(text: &[u8], offset: usize) -> String {
     path.iter().map(name).collect::<String>().trim_start_matches('.').to_owned()
 }
 
-/// Replaces each known urn in a narrative's text.
+/// Replaces each known URN and URL in a narrative's text, which is JSON still: a backslash ends one.
 fn narrative(text: &str, links: &Links) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find("urn:") {
-        let (before, urn) = rest.split_at(at);
-        let end = urn.find(|c: char| !c.is_ascii_alphanumeric() && !":-.".contains(c));
-        let (urn, after) = urn.split_at(end.unwrap_or(urn.len()));
+    while let Some(at) = [rest.find("urn:"), rest.find("http")].into_iter().flatten().min() {
+        let (before, url) = rest.split_at(at);
+        let inside = |c: char| c.is_ascii_alphanumeric() || ":-._~/?#[]@!$()*+;=%".contains(c);
+        let (url, after) = url.split_at(url.find(|c| !inside(c)).unwrap_or(url.len()));
+        // A sentence may end where the link does.
+        let whole = url.trim_end_matches(['.', ')', ';', '!', '?', ':']);
         out.push_str(before);
-        out.push_str(links.get(key(urn).as_ref()).map_or(urn, String::as_str));
+        match links.get(key(whole).as_ref()) {
+            Some(link) => out.push_str(link),
+            None => out.push_str(whole),
+        }
+        out.push_str(&url[whole.len()..]);
         rest = after;
     }
     out.push_str(rest);
@@ -222,11 +228,13 @@ mod tests {
     #[test]
     fn links_are_rewritten_and_plain_strings_are_not() {
         let text = format!(
-            r#"{{"resourceType":"Observation","text":{{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\"><a href=\"{URN}\">p</a></div>"}},"identifier":[{{"system":"urn:ietf:rfc:3986","value":"{URN}"}}],"status":"final","code":{{"text":"{URN}"}},"subject":{{"reference":"{URN}"}}}}"#
+            r#"{{"resourceType":"Observation","text":{{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\"><a href=\"{URN}\">p</a> <a href=\"https://other/fhir/Patient/77\">https://other/fhir/Patient/77.</a></div>"}},"extension":[{{"url":"https://third/fhir/StructureDefinition/x","valueUri":"https://other/fhir/Patient/77"}}],"identifier":[{{"system":"urn:ietf:rfc:3986","value":"{URN}"}}],"status":"final","code":{{"text":"{URN}"}},"subject":{{"reference":"{URN}"}}}}"#
         );
         let out = rewritten(&text).unwrap();
         assert_eq!(out.matches("Patient/1").count(), 2, "{out}");
         assert_eq!(out.matches(URN).count(), 2, "{out}");
+        assert_eq!(out.matches("Patient/2").count(), 3, "{out}");
+        assert!(out.contains("https://third/fhir/StructureDefinition/x"), "{out}");
     }
 
     #[test]

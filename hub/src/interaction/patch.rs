@@ -11,7 +11,7 @@ use axum::extract::{RawQuery, State};
 use bytes::Bytes;
 use fhir::definitions::ResourceType;
 use fhir::outcome::{Issue, IssueCode};
-use fhir::patch::{PatchError, PatchErrorKind, apply_fhirpath, apply_json};
+use fhir::patch::{PatchError, PatchErrorKind, apply_fhirpath, apply_json, apply_merge};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use service::answer::Answer;
@@ -29,6 +29,8 @@ use crate::error::HubError;
 
 /// The media type of JSON Patch.
 pub const JSON_PATCH: &str = "application/json-patch+json";
+/// The media type of JSON Merge Patch.
+const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// Changes parts of a resource.
 pub async fn patch(
@@ -80,10 +82,12 @@ fn language(headers: &HeaderMap) -> Result<Language, Refusal> {
     let media = declared.unwrap_or_default().split(';').next().unwrap_or_default();
     match media.trim().to_ascii_lowercase().as_str() {
         JSON_PATCH => Ok(Language::JsonPatch),
+        MERGE_PATCH | "application/json" => Ok(Language::Merge),
         fhir::FHIR_JSON => Ok(Language::FhirPath),
         _ => {
-            let text = "Send a JSON Patch as application/json-patch+json, or a FHIRPath Patch, which \
-                        is a Parameters resource, as application/fhir+json.";
+            let text = "Send a JSON Patch as application/json-patch+json, a FHIRPath Patch, which is \
+                        a Parameters resource, as application/fhir+json, or a JSON Merge Patch as \
+                        application/merge-patch+json.";
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             Err(Refusal::error(status, IssueCode::NotSupported, text))
         }
@@ -99,6 +103,7 @@ pub fn patched(
 ) -> Result<Bytes, Refusal> {
     let text = match language {
         Language::JsonPatch => apply_json(base, patch),
+        Language::Merge => apply_merge(base, patch),
         Language::FhirPath => apply_fhirpath(base, resource_type, patch),
     };
     let text = text.map_err(|error| unpatchable(&error, language))?;
@@ -120,6 +125,7 @@ fn unpatchable(error: &PatchError, language: Language) -> Refusal {
     };
     let at = match language {
         Language::JsonPatch => format!("[{}]", error.operation),
+        Language::Merge => "$".to_owned(),
         Language::FhirPath => format!("Parameters.parameter[{}]", error.operation),
     };
     Refusal::new(status, Issue::error(code, error.to_string()).at(at))

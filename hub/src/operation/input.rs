@@ -5,7 +5,8 @@ use axum::body::Body;
 use bytes::Bytes;
 use fhir::outcome::{Issue, IssueCode};
 use fhir::tree::Tree;
-use http::{HeaderMap, header::CONTENT_LENGTH, header::TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue};
 use service::body::{RESOURCE_BYTES_MAX, json};
 use service::refusal::Refusal;
 
@@ -18,7 +19,7 @@ pub(super) async fn pairs(
     body: Body,
 ) -> Result<Pairs, Refusal> {
     let mut pairs = decode(query.unwrap_or_default().as_bytes());
-    let length = headers.get(CONTENT_LENGTH).map(|value| value.as_bytes());
+    let length = headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
     let none = matches!(length, None | Some(b"0")) && !headers.contains_key(TRANSFER_ENCODING);
     let text = if none { Bytes::new() } else { json(headers, body, RESOURCE_BYTES_MAX).await? };
     if !text.is_empty() {
@@ -45,8 +46,7 @@ fn pair(parameter: &Tree<'_>) -> Option<(String, String)> {
     let Tree::Object(members) = parameter else { return None };
     let value = members.iter().find_map(|(name, value)| name.starts_with("value").then_some(value));
     let value = match value? {
-        Tree::String(text) => text.to_string(),
-        Tree::Number(text) => text.to_string(),
+        Tree::String(text) | Tree::Number(text) => text.to_string(),
         Tree::Bool(value) => value.to_string(),
         _ => return None,
     };

@@ -95,7 +95,7 @@ struct Kinds {
     max: usize,
     seen: usize,
     /// The kind of each coding or text.
-    kinds: HashMap<String, usize>,
+    of_name: HashMap<String, usize>,
     /// How many of each kind are kept.
     counts: Vec<usize>,
     kept: Vec<Found>,
@@ -109,12 +109,12 @@ impl Kinds {
             let Some(names) = Tree::parse(&found.body).ok().map(|tree| names(&tree)) else {
                 continue;
             };
-            let known = names.iter().find_map(|name| self.kinds.get(name).copied());
+            let known = names.iter().find_map(|name| self.of_name.get(name).copied());
             let kind = known.unwrap_or_else(|| {
                 self.counts.push(0);
                 self.counts.len() - 1
             });
-            self.kinds.extend(names.into_iter().map(|name| (name, kind)));
+            self.of_name.extend(names.into_iter().map(|name| (name, kind)));
             if self.counts[kind] < self.max {
                 self.counts[kind] += 1;
                 self.kept.push(found);

@@ -33,7 +33,8 @@ pub async fn select(
     criteria: &str,
 ) -> Result<Selection, HubError> {
     let query = criteria.strip_prefix('?').unwrap_or(criteria);
-    let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let pairs = form_urlencoded::parse(query.as_bytes()).into_owned();
+    let pairs: Vec<_> = pairs.filter(|(name, _)| name != "_format" && name != "_pretty").collect();
     let place = Place::of_type(resource_type);
     let search = parse(place, &pairs, true, hub.store.terms(), hub.base())?;
     if search.matching.conditions.is_empty() {
