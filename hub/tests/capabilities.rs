@@ -27,7 +27,9 @@ fn codes<'a>(list: &'a Value, member: &str) -> Vec<&'a str> {
 /// The least resource of a type that R4 allows.
 fn least(name: &str, id: &str) -> String {
     let members = match name {
-        "Patient" | "Organization" => json!({}),
+        "Patient" => json!({}),
+        "Encounter" => json!({"status": "planned", "class": {"code": "AMB"}}),
+        "Organization" => json!({"name": "x"}),
         "Observation" => json!({"status": "final", "code": {"text": "x"}}),
         "Binary" => json!({"contentType": "text/plain"}),
         "MedicationRequest" => json!({
@@ -61,6 +63,8 @@ fn request(name: &str, code: &str) -> (&'static str, String, String) {
         "search-type" => ("GET", String::new(), String::new()),
         "delete" => ("DELETE", "/b".into(), String::new()),
         "validate" => ("POST", "/$validate".into(), least(name, "x")),
+        "everything" => ("GET", "/a/$everything".into(), String::new()),
+        "lastn" => ("GET", "/$lastn?patient=a".into(), String::new()),
         "meta" => ("GET", "/a/$meta".into(), String::new()),
         "meta-add" => ("POST", "/a/$meta-add".into(), meta.into()),
         "meta-delete" => ("POST", "/a/$meta-delete".into(), meta.into()),
@@ -71,7 +75,9 @@ fn request(name: &str, code: &str) -> (&'static str, String, String) {
 
 async fn every_interaction_and_operation_claimed_is_there(kit: Kit) {
     let statement = kit.search("metadata").await;
-    for name in ["Patient", "Organization", "Observation", "Binary", "MedicationRequest"] {
+    for name in
+        ["Patient", "Organization", "Observation", "Binary", "MedicationRequest", "Encounter"]
+    {
         for id in ["a", "b"] {
             let stored = kit.put(&format!("{name}/{id}"), &least(name, id)).await;
             assert_eq!(stored.status, StatusCode::CREATED, "{}", stored.text);

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use fhir::definitions::ResourceType;
 use fhir::outcome::{Issue, IssueCode};
 use fhir::patch::{PatchError, PatchErrorKind, apply_fhirpath, apply_json, apply_merge};
+use fhir::tree::Tree;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use service::answer::Answer;
@@ -68,6 +69,7 @@ async fn change(
     refuse(headers, &["If-None-Match", IF_NONE_EXIST])?;
     let (language, if_match) = (language(headers)?, if_match(headers)?);
     let text = any(headers, body, RESOURCE_BYTES_MAX).await?;
+    let language = if is_parameters(&text) { Language::FhirPath } else { language };
     let deed = Deed::Patch { target, language, text };
     let intent = Intent { resource_type, deed, if_match, at: "Parameters".into() };
     if let Some((carried, text)) = intent.carries() {
@@ -92,6 +94,11 @@ fn language(headers: &HeaderMap) -> Result<Language, Refusal> {
             Err(Refusal::error(status, IssueCode::NotSupported, text))
         }
     }
+}
+
+/// Plain JSON may be a Parameters resource too; then it is a FHIRPath Patch.
+fn is_parameters(text: &[u8]) -> bool {
+    Tree::parse(text).is_ok_and(|tree| tree.text("resourceType") == Some("Parameters"))
 }
 
 /// A resource after a patch, valid and the same resource still.

@@ -241,9 +241,12 @@ impl Plan<'_> {
                 Condition::Value(under, Test::Token { any, .. }) => {
                     driven.is_some_and(|(u, a)| u == under && a == any.as_slice())
                 }
-                Condition::Compartment(_) => {
-                    matches!(driver, Driver::PatientToken { .. } | Driver::Compartment { .. })
-                }
+                Condition::Compartment(own) => match driver {
+                    Driver::PatientToken { patients, .. } | Driver::Compartment { patients } => {
+                        std::ptr::eq(own, *patients)
+                    }
+                    Driver::Token { .. } | Driver::Resource => false,
+                },
                 _ => false,
             };
             if !is_driver {

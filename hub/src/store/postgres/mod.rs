@@ -233,6 +233,7 @@ async fn migrate(pool: &PgPool, base: &str) -> Result<Vocabulary, StoreError> {
     .bind(MIGRATIONS.len().to_string().into_bytes())
     .execute(&mut *transaction)
     .await?;
+    forget_other_servers(&mut transaction).await?;
     transaction.commit().await?;
     enter_terms(pool, &Vocabulary::fixed_terms()).await?;
     let rows = sqlx::query("SELECT text, id FROM term").fetch_all(pool).await?;
@@ -240,6 +241,17 @@ async fn migrate(pool: &PgPool, base: &str) -> Result<Vocabulary, StoreError> {
     // What was parked is tried again: whoever started us may have mended it.
     sqlx::query("UPDATE registration SET state = 0, due = 0 WHERE state = 2").execute(pool).await?;
     Ok(Vocabulary::new(terms, base))
+}
+
+/// A restored dump carries stamps of the server it came from, whose transactions may be ahead of ours.
+async fn forget_other_servers(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let sql = "UPDATE resource SET stamp = '0' WHERE stamp > pg_current_xact_id()";
+    let ahead = sqlx::query(sql).execute(&mut *connection).await?.rows_affected();
+    if ahead > 0 {
+        let sql = "UPDATE history SET stamp = '0' WHERE stamp > pg_current_xact_id()";
+        sqlx::query(sql).execute(connection).await?;
+    }
+    Ok(())
 }
 
 /// How many of [`MIGRATIONS`] a database has.
