@@ -8,6 +8,7 @@
 //! | [`operation`] | one file per FHIR operation |
 //! | [`search`] | a query string in, a searchset out |
 //! | [`store`] | versions, index, writer, on SQLite and PostgreSQL |
+//! | [`import`] | folders and files into the record, without HTTP |
 //! | [`registration`] | outbox -> record locator |
 //! | [`error`] | the one table from error to status |
 //! | [`health`] | readiness and metrics |
@@ -21,6 +22,7 @@ pub mod address;
 pub mod config;
 pub mod error;
 pub mod health;
+pub mod import;
 pub mod interaction;
 pub mod operation;
 pub mod registration;

@@ -1,10 +1,12 @@
-//! `hub serve --config FILE`
+//! `hub serve`, `hub check`, `hub import`, each with `--config FILE`
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use hub::Hub;
 use hub::config::{HubConfig, PREFIX};
+use hub::import::{self, Options};
 use service::clock::Clock;
 use service::program::{ConfigFile, ProgramError, bind, finish, print, stop_on_signal};
 
@@ -25,12 +27,27 @@ enum Command {
     Serve(ConfigFile),
     /// Check a configuration and print it without its secrets
     Check(ConfigFile),
+    /// Import files into the record. A SQLite record must not be served meanwhile; one on PostgreSQL
+    /// may. Exit code: 0 if all is in, 1 if something was refused, 64 if the command is wrong
+    Import {
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        options: Options,
+    },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     service::telemetry::init();
-    finish("hub", run(Cli::parse().command).await)
+    match Cli::try_parse() {
+        Ok(cli) => finish("hub", run(cli.command).await),
+        Err(error) => {
+            // If there is no one to read it, there is no one to tell.
+            let _ = error.print();
+            if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS }
+        }
+    }
 }
 
 async fn run(command: Command) -> Result<(), ProgramError> {
@@ -47,6 +64,16 @@ async fn run(command: Command) -> Result<(), ProgramError> {
             let config: HubConfig = service::config::load(&file.file, PREFIX)?;
             config.check()?;
             print(&config)
+        }
+        Command::Import { config, options } => {
+            let config: HubConfig = service::config::load(&config.file, PREFIX)?;
+            let report = import::run(config, Clock::System, &options).await?;
+            let failed = |error| ProgramError::failed("printing the report", error);
+            writeln!(std::io::stdout().lock(), "{report}").map_err(failed)?;
+            match report.total().refused {
+                0 => Ok(()),
+                refused => Err(ProgramError::Failed(format!("{refused} were refused"))),
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use fhir::identifier::PatientNumber;
 use fhir::outcome::{Issue, IssueCode, OperationOutcome};
 use fhir::subset::is_subsetted;
 use fhir::tree::Tree;
-use fhir::validate::{Malformed, ValidationIssue, validate};
+use fhir::validate::{Malformed, Survey, ValidationIssue, validate};
 use http::StatusCode;
 use service::refusal::Refusal;
 
@@ -15,6 +15,7 @@ use super::links::refuse_conditional_references;
 use crate::Hub;
 use crate::store::draft::Draft;
 use crate::store::index::Index;
+use crate::store::vocabulary::Vocabulary;
 use crate::store::write::Content;
 
 /// Validates a text that must be a resource of this type, and that a write can rest on alone. `at` is
@@ -24,13 +25,24 @@ pub fn check(
     resource_type: ResourceType,
     at: &str,
 ) -> Result<Option<String>, Refusal> {
-    let survey = validate(text).map_err(|malformed| unreadable(&malformed))?;
-    refuse_issues(&within(at, survey.issues))?;
+    let survey = sound(text, Some(at))?;
     if survey.resource_type != Some(resource_type) {
         return Err(other_type(survey.resource_type, resource_type));
     }
     refuse_conditional_references(text, &survey.references, at)?;
     Ok(survey.id.map(Cow::into_owned))
+}
+
+/// Validates a text that must be a resource; of which type is the caller's to judge. `at` is where it
+/// stands, if it does not stand alone.
+pub fn sound<'t>(text: &'t [u8], at: Option<&str>) -> Result<Survey<'t>, Refusal> {
+    let mut survey = validate(text).map_err(|malformed| unreadable(&malformed))?;
+    let issues = std::mem::take(&mut survey.issues);
+    match at {
+        Some(at) => refuse_issues(&within(at, issues))?,
+        None => refuse_issues(&issues)?,
+    }
+    Ok(survey)
 }
 
 /// The resource must be of the type that the URL names.
@@ -90,14 +102,25 @@ pub fn prepare(
     at: &str,
     hub: &Hub,
 ) -> Result<Content, Refusal> {
+    content(text, resource_type, id, at, hub.store.terms(), hub.clock.now_micros())
+}
+
+/// [`prepare`] in these terms, `now` (microseconds since 1970).
+pub fn content(
+    text: &[u8],
+    resource_type: ResourceType,
+    id: &str,
+    at: &str,
+    terms: &Vocabulary,
+    now: i64,
+) -> Result<Content, Refusal> {
     let failed = |error: serde_json::Error| Refusal::internal(&error);
     let tree = Tree::parse(text).map_err(failed)?;
     patient_numbers(resource_type, &tree, at)?;
     if is_subsetted(&tree) {
         return Err(subsetted(at));
     }
-    let now = hub.clock.now_micros();
-    let index = Index::of(resource_type, id, &tree, hub.store.terms(), now);
+    let index = Index::of(resource_type, id, &tree, terms, now);
     Ok(Content { draft: Draft::new(text, id).map_err(failed)?, index })
 }
 

@@ -77,6 +77,12 @@ impl Vocabulary {
         Self { base, types, parameters, systems: RwLock::new(terms) }
     }
 
+    /// A vocabulary of no store, to see whether a resource can be indexed: its numbers mean nothing
+    /// to anyone else.
+    pub fn of_no_store(base: &str) -> Self {
+        Self::new(Self::fixed_terms().into_iter().zip(1..).collect(), base)
+    }
+
     /// A reference as it is within this record: relative, if it is below our own base.
     pub fn own<'a>(&self, reference: &'a str) -> &'a str {
         reference.strip_prefix(&self.base).unwrap_or(reference)

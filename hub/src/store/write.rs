@@ -83,7 +83,7 @@ pub struct AuditEntry {
 }
 
 /// One resource to be written.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Write {
     /// Its type.
     pub resource_type: ResourceType,
@@ -96,7 +96,7 @@ pub struct Write {
 }
 
 /// What a write does.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Action {
     /// Stores a resource under an id that was never used.
     Create(Content),
@@ -122,7 +122,7 @@ impl Action {
 }
 
 /// A resource's text and what it is found by.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Content {
     /// The text, waiting for its version.
     pub draft: Draft,
@@ -243,4 +243,6 @@ pub struct Written {
     pub version: Option<Version>,
     /// Whether the resource did not exist (or was deleted) before.
     pub created: bool,
+    /// Whether a version was stored: not if the current one says the same already.
+    pub stored: bool,
 }

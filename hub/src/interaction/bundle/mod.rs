@@ -9,11 +9,13 @@
 //! | [`parsed`], [`roles`], [`prepared`] | its steps: validated; where each entry leads; ready to be written |
 //! | [`ask`] | entries that read, put to the hub's own routes |
 //! | [`response`] | the Bundle that answers |
+//! | [`load`] | a transaction that the operator imports |
 
 mod ask;
 mod batch;
 mod entry;
 mod incoming;
+pub(crate) mod load;
 mod parsed;
 mod prepared;
 mod response;

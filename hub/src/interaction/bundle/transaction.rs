@@ -99,7 +99,7 @@ async fn refilled(
 }
 
 /// Names the entry that a refusal of the store is about.
-fn named(error: HubError, places: &[usize]) -> HubError {
+pub(crate) fn named(error: HubError, places: &[usize]) -> HubError {
     let entry = match &error {
         HubError::Store(StoreError::Conflict { entry, .. }) => places.get(*entry).copied(),
         _ => None,

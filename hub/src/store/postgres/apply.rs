@@ -233,12 +233,12 @@ fn steps(
     for (entry, decision) in decided.into_iter().enumerate() {
         let (write, before) = (&batch.writes[entry], current[entry].as_ref());
         let Decision::Store(version) = decision else {
-            written.push(Written { version: before.cloned(), created: false });
+            written.push(Written { version: before.cloned(), created: false, stored: false });
             continue;
         };
         let (old, new) = &indices[entry];
         let created = before.is_none_or(|version| version.method == Method::Delete);
-        written.push(Written { version: Some(version.clone()), created });
+        written.push(Written { version: Some(version.clone()), created, stored: true });
         steps.push(Step {
             key: keys[&own_target(write)],
             resource_type: terms.resource_type(write.resource_type),

@@ -81,7 +81,7 @@ impl Apply<'_> {
         let decision = decide(write, current.as_ref(), self.turn.now).map_err(refused)?;
         let created = current.as_ref().is_none_or(|version| version.method == Method::Delete);
         let Decision::Store(version) = decision else {
-            return Ok(Written { version: current, created: false });
+            return Ok(Written { version: current, created: false, stored: false });
         };
         let old = index_of(current.as_ref(), write.resource_type, &write.id, self.terms);
         let new = write.action.content().map(|content| &content.index);
@@ -96,7 +96,7 @@ impl Apply<'_> {
         self.store(owner, &version, current.is_some())?;
         self.rows(owner, &effects)?;
         self.claims.push((entry, owner, effects));
-        Ok(Written { version: Some(version), created })
+        Ok(Written { version: Some(version), created, stored: true })
     }
 
     /// The directory key of a target; entered if it was never mentioned.
