@@ -5,6 +5,7 @@
 //! due, so that a stall is paid for by everyone who would have waited (no coordinated omission).
 
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ pub(crate) trait Work: Send + Sync + 'static {
 }
 
 /// How much, and how.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Plan {
     /// Requests in flight at most.
     pub(crate) workers: usize,
@@ -39,13 +40,20 @@ pub(crate) struct Plan {
     pub(crate) duration: Duration,
     /// Units a second; without it the loop is closed.
     pub(crate) rate: Option<f64>,
-    /// No more units than this.
-    pub(crate) units_max: u64,
+    /// The numbers of the units, unless time ends first.
+    pub(crate) units: Range<u64>,
+}
+
+impl Plan {
+    fn units_max(&self) -> u64 {
+        self.units.end - self.units.start
+    }
 }
 
 /// Runs `work` by `plan`. Requests under way at the end are waited for and counted.
 pub(crate) async fn drive<W: Work>(work: Arc<W>, plan: Plan) -> Tally {
     let started = Instant::now();
+    let (workers_max, rate) = (plan.workers, plan.rate);
     let run = Arc::new(Run {
         plan,
         started,
@@ -54,7 +62,7 @@ pub(crate) async fn drive<W: Work>(work: Arc<W>, plan: Plan) -> Tally {
         issued: AtomicU64::new(0),
     });
     let mut workers = JoinSet::new();
-    for _ in 0..plan.workers {
+    for _ in 0..workers_max {
         let (work, run) = (Arc::clone(&work), Arc::clone(&run));
         workers.spawn(async move {
             let mut tally = Tally::new(&work.operations());
@@ -64,7 +72,7 @@ pub(crate) async fn drive<W: Work>(work: Arc<W>, plan: Plan) -> Tally {
             tally
         });
     }
-    if let Some(rate) = plan.rate {
+    if let Some(rate) = rate {
         let run = Arc::clone(&run);
         tokio::task::spawn_blocking(move || run.issue(rate)).await.expect("issuing does not panic");
     }
@@ -82,7 +90,7 @@ pub(crate) async fn drive<W: Work>(work: Arc<W>, plan: Plan) -> Tally {
 struct Run {
     plan: Plan,
     started: Instant,
-    /// The number of the next ticket.
+    /// How many tickets were taken.
     next: AtomicU64,
     /// One permit for each ticket that is due and not taken: the open loop's queue.
     due: Semaphore,
@@ -98,15 +106,19 @@ impl Run {
         let Some(rate) = self.plan.rate else {
             let due = Instant::now();
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let open = due < self.started + self.plan.duration && number < self.plan.units_max;
-            return open.then_some(Ticket { number, due });
+            let open = due < self.started + self.plan.duration && number < self.plan.units_max();
+            return open.then(|| self.numbered(number, due));
         };
         self.due.acquire().await.ok()?.forget();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        if number + 1 == self.plan.units_max {
+        if number + 1 == self.plan.units_max() {
             self.due.close();
         }
-        Some(Ticket { number, due: self.due_at(number, rate) })
+        Some(self.numbered(number, self.due_at(number, rate)))
+    }
+
+    fn numbered(&self, taken: u64, due: Instant) -> Ticket {
+        Ticket { number: self.plan.units.start + taken, due }
     }
 
     fn due_at(&self, number: u64, rate: f64) -> Instant {
@@ -116,7 +128,7 @@ impl Run {
     /// Lets tickets fall due. On a thread of its own: the runtime's timer knows milliseconds only.
     fn issue(&self, rate: f64) {
         let end = self.started + self.plan.duration;
-        for number in 0..self.plan.units_max {
+        for number in 0..self.plan.units_max() {
             let due = self.due_at(number, rate);
             if due >= end {
                 std::thread::sleep(end.saturating_duration_since(Instant::now()));
@@ -157,7 +169,7 @@ mod tests {
 
     async fn run(workers: usize, rate: Option<f64>, units_max: u64) -> (Tally, u64) {
         let work = Arc::new(OneAtATime(tokio::sync::Mutex::new(0)));
-        let plan = Plan { workers, duration: Duration::from_mins(1), rate, units_max };
+        let plan = Plan { workers, duration: Duration::from_mins(1), rate, units: 0..units_max };
         let tally = drive(Arc::clone(&work), plan).await;
         let done = *work.0.lock().await;
         (tally, done)
@@ -190,7 +202,7 @@ mod tests {
     async fn what_fell_due_and_was_never_sent_is_an_error() {
         let work = Arc::new(OneAtATime(tokio::sync::Mutex::new(0)));
         let plan =
-            Plan { workers: 0, duration: Duration::from_millis(1), rate: Some(1e6), units_max: 10 };
+            Plan { workers: 0, duration: Duration::from_millis(1), rate: Some(1e6), units: 0..10 };
         assert_eq!(drive(work, plan).await.failed(), 10);
     }
 }

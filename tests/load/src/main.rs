@@ -3,16 +3,20 @@
 //! | room | what lives there |
 //! |---|---|
 //! | [`import`], [`crud`], [`search`], [`read`], [`create`] | the workloads; `federated` is a search of given paths |
+//! | [`queries`] | the searches that have a name, and what is right for each |
 //! | [`mod@drive`] | the closed and the open loop |
-//! | [`target`], [`sample`], [`resources`] | the server, what is on it, and what is written to it |
-//! | [`tally`], [`report`] | what is counted, and how it is printed |
+//! | [`target`], [`sample`], [`resources`], [`copies`] | the server, what is on it, and what is written to it |
+//! | [`tally`], [`report`], [`machine`] | what is counted, and how and with what it is printed |
 //!
-//! Every run ends by itself. A run with errors shows them and fails.
+//! Every run ends by itself. A wrong answer is an error; a run with errors shows them and fails.
 
+mod copies;
 mod create;
 mod crud;
 mod drive;
 mod import;
+mod machine;
+mod queries;
 mod read;
 mod report;
 mod resources;
@@ -24,6 +28,7 @@ mod tally;
 mod target;
 
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -64,9 +69,13 @@ struct Options {
     /// Seconds of the same work beforehand that are not counted.
     #[arg(long, global = true, default_value = "1")]
     warm_up_seconds: f64,
-    /// How often the servers take turns.
+    /// How often the servers take turns; the rate that is printed is the middle one. Import shares
+    /// its Bundles out among the rounds.
     #[arg(long, global = true, default_value = "1")]
     rounds: u32,
+    /// How durable an acknowledged write is on the server, for the report; once for each server.
+    #[arg(long, global = true)]
+    durability: Vec<String>,
     /// Open loop: this many units fall due each second, whatever the server does.
     #[arg(long, global = true)]
     rate: Option<f64>,
@@ -92,18 +101,25 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Workload {
-    /// Post every Bundle file of a folder once.
+    /// Post every Bundle file of a folder once, or many copies in which everyone is someone else.
     Import {
         /// The folder.
         #[arg(long)]
         data: PathBuf,
+        /// How often.
+        #[arg(long, default_value = "1")]
+        copies: u64,
+        /// The number of the first copy; 0 is the folder itself.
+        #[arg(long, default_value = "0")]
+        first_copy: u64,
     },
     /// Create, read, update and delete resources of nine types.
     Crud,
     /// Search with values sampled from the server; every query is measured apart.
     Search {
-        /// patient-code, patient-status, code-sorted, everything, or a template such as
-        /// `Condition?patient={patient}&_count=20` or `Observation?code={code}`.
+        /// The name of a search (without any, all are measured), or a template with places for
+        /// {patient} and {family}, and of one of the patient's Observations {code}, {month} and
+        /// {quantity}: `Condition?patient={patient}&_count=20`.
         #[arg(long = "query")]
         queries: Vec<String>,
     },
@@ -146,12 +162,14 @@ async fn main() -> ExitCode {
 /// Runs a workload on every server and returns how many requests failed.
 async fn run(cli: &Cli) -> Result<u64, String> {
     let bench = Bench::new(&cli.options)?;
+    bench.head().await?;
     match &cli.workload {
-        Workload::Import { data } => {
-            let folder = import::Folder::read(data)?;
-            let units = folder.len();
+        Workload::Import { data, copies, first_copy } => {
+            let (folder, first_copy) = (import::Folder::read(data)?, *first_copy);
+            let units = folder.len() * copies;
             let import = async |target: &Target| {
-                Ok(import::Import { target: target.clone(), folder: folder.clone() })
+                let (target, folder) = (target.clone(), folder.clone());
+                Ok(import::Import { target, folder, first_copy })
             };
             bench.measure_units("import", units, import).await
         }
@@ -202,10 +220,19 @@ impl<'a> Bench<'a> {
         };
         let bases = std::iter::once(&options.base).chain(&options.compare);
         let targets = bases.map(|base| Target::new(base, &reach)).collect::<Result<_, _>>()?;
-        if !options.json {
-            report::head(&mut io::stdout().lock()).map_err(|error| error.to_string())?;
-        }
         Ok(Self { options, targets })
+    }
+
+    /// Prints what is measured, and where.
+    async fn head(&self) -> Result<(), String> {
+        let machine = machine::describe(&self.targets, &self.options.durability).await;
+        let out = &mut io::stdout().lock();
+        let printed = if self.options.json {
+            writeln!(out, "{machine}")
+        } else {
+            report::head(out, &machine)
+        };
+        printed.map_err(unprintable)
     }
 
     async fn search(&self, queries: &[String]) -> Result<u64, String> {
@@ -214,8 +241,8 @@ impl<'a> Bench<'a> {
         let mut failed = 0;
         for query in queries {
             let prepare = async |target: &Target| {
-                let sampled = sample::sample(target).await?;
-                search::Search::new(target, query, &sampled)
+                let sample = sample::sample(target).await?;
+                search::Search::new(target, query, &sample).await
             };
             failed += self.measure("search", prepare).await?;
         }
@@ -235,9 +262,10 @@ impl<'a> Bench<'a> {
         for &workers in &self.options.workers {
             let plan = self.plan(workers, seconds, u64::MAX);
             for work in &works {
-                drive(Arc::clone(work), Plan { duration: warm_up, rate: None, ..plan }).await;
+                let plan = Plan { duration: warm_up, rate: None, ..plan.clone() };
+                drive(Arc::clone(work), plan).await;
             }
-            failed += self.compare(workload, &works, plan).await?;
+            failed += self.compare(workload, &works, &plan).await?;
         }
         Ok(failed)
     }
@@ -253,7 +281,7 @@ impl<'a> Bench<'a> {
         let seconds = self.options.seconds.unwrap_or(3600.0);
         let mut failed = 0;
         for &workers in &self.options.workers {
-            failed += self.compare(workload, &works, self.plan(workers, seconds, units)).await?;
+            failed += self.compare(workload, &works, &self.plan(workers, seconds, units)).await?;
         }
         Ok(failed)
     }
@@ -271,7 +299,7 @@ impl<'a> Bench<'a> {
 
     fn plan(&self, workers: usize, seconds: f64, units_max: u64) -> Plan {
         let duration = Duration::from_secs_f64(seconds);
-        Plan { workers, duration, rate: self.options.rate, units_max }
+        Plan { workers, duration, rate: self.options.rate, units: 0..units_max }
     }
 
     /// Lets the servers take turns and prints what came of it.
@@ -279,24 +307,38 @@ impl<'a> Bench<'a> {
         &self,
         workload: &'static str,
         works: &[Arc<W>],
-        plan: Plan,
+        plan: &Plan,
     ) -> Result<u64, String> {
-        let mut tallies: Vec<Tally> =
-            works.iter().map(|work| Tally::new(&work.operations())).collect();
-        for _ in 0..self.options.rounds {
-            for (work, tally) in works.iter().zip(&mut tallies) {
-                tally.append(&drive(Arc::clone(work), plan).await);
+        let mut rounds: Vec<Vec<Tally>> = works.iter().map(|_| Vec::new()).collect();
+        for round in 0..u64::from(self.options.rounds) {
+            for (work, tallies) in works.iter().zip(&mut rounds) {
+                let units = self.share(&plan.units, round);
+                tallies.push(drive(Arc::clone(work), Plan { units, ..plan.clone() }).await);
             }
         }
-        let failed = tallies.iter().map(Tally::failed).sum();
         let servers = self.targets.iter().map(|target| target.base().to_owned());
-        let sides = servers.zip(tallies).collect();
+        let sides: Vec<report::Side> =
+            servers.zip(rounds).map(|(server, rounds)| report::Side::new(server, rounds)).collect();
+        let failed = sides.iter().map(|side| side.total.failed()).sum();
         let result = report::Result { workload, workers: plan.workers, rate: plan.rate, sides };
         let out = &mut io::stdout().lock();
         let print = if self.options.json { report::lines } else { report::table };
-        print(out, &result).map_err(|error| format!("the result cannot be printed: {error}"))?;
+        print(out, &result).map_err(unprintable)?;
         Ok(failed)
     }
+
+    /// A round's units: all, if they have no end; else its share.
+    fn share(&self, units: &Range<u64>, round: u64) -> Range<u64> {
+        if units.end == u64::MAX {
+            return units.clone();
+        }
+        let rounds = u64::from(self.options.rounds);
+        units.end * round / rounds..units.end * (round + 1) / rounds
+    }
+}
+
+fn unprintable(error: io::Error) -> String {
+    format!("the result cannot be printed: {error}")
 }
 
 #[cfg(test)]

@@ -14,7 +14,8 @@ const KINDS: [&str; 5] = ["Patient", "Observation", "Encounter", "Condition", "M
 #[derive(Debug)]
 pub(crate) struct Read {
     target: Target,
-    paths: Vec<String>,
+    /// Types and ids.
+    asked: Vec<(&'static str, String)>,
 }
 
 impl Read {
@@ -23,19 +24,19 @@ impl Read {
         let mut lists = Vec::new();
         for kind in KINDS {
             let ids = sample::ids(target, kind).await?;
-            lists.push(ids.into_iter().map(|id| format!("{kind}/{id}")).collect::<Vec<_>>());
+            lists.push(ids.into_iter().map(|id| (kind, id)).collect::<Vec<_>>());
         }
         // One of each type after the other, so that the mix is the same however long it runs.
         let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
-        let paths = (0..longest).flat_map(|place| {
+        let asked = (0..longest).flat_map(|place| {
             let present = lists.iter().filter(|list| !list.is_empty());
             present.map(move |list| list[place % list.len()].clone())
         });
-        let paths: Vec<String> = paths.collect();
-        if paths.is_empty() {
+        let asked: Vec<(&str, String)> = asked.collect();
+        if asked.is_empty() {
             return Err(format!("{} holds nothing to read: import some first", target.base()));
         }
-        Ok(Self { target: target.clone(), paths })
+        Ok(Self { target: target.clone(), asked })
     }
 }
 
@@ -45,13 +46,15 @@ impl Work for Read {
     }
 
     async fn perform(&self, ticket: Ticket, tally: &mut Tally) {
-        let path = &self.paths[(ticket.number % self.paths.len() as u64) as usize];
-        let outcome = match self.target.get(path).await {
-            Ok(answer) => answer
-                .expect(&[StatusCode::OK])
-                .map(|answer| Outcome { bytes: answer.body.len() as u64, items: 1 }),
-            Err(reason) => Err(reason),
-        };
+        let (kind, id) = &self.asked[(ticket.number % self.asked.len() as u64) as usize];
+        let answer = self.target.get(&format!("{kind}/{id}")).await;
+        let outcome =
+            answer.and_then(|answer| answer.expect(&[StatusCode::OK])).and_then(|answer| {
+                if !answer.has(id) || !answer.has(&format!("\"{kind}\"")) {
+                    return Err("wrong: not the resource that was asked for".to_owned());
+                }
+                Ok(Outcome { bytes: answer.body.len() as u64, items: 1 })
+            });
         tally.count(0, ticket.due, outcome);
     }
 }

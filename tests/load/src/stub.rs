@@ -28,7 +28,7 @@ pub(crate) async fn serve(status: u16, body: &'static str) -> Target {
 /// Does `units` units of work with two workers.
 pub(crate) async fn run<W: Work>(work: W, units: u64) -> Tally {
     let duration = Duration::from_mins(1);
-    let plan = Plan { workers: 2, duration, rate: None, units_max: units };
+    let plan = Plan { workers: 2, duration, rate: None, units: 0..units };
     drive(Arc::new(work), plan).await
 }
 

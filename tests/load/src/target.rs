@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use memchr::memmem;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Client, Method, StatusCode, Url};
 
@@ -49,7 +50,7 @@ impl Answer {
 
     /// Whether the body has this text in it.
     pub(crate) fn has(&self, text: &str) -> bool {
-        self.body.windows(text.len()).any(|window| window == text.as_bytes())
+        memmem::find(&self.body, text.as_bytes()).is_some()
     }
 }
 
