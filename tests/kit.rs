@@ -369,6 +369,20 @@ impl Http {
         self.exchange(self.0.delete(url)).await.unwrap()
     }
 
+    /// Sends a FHIR body with headers.
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Option<Answer> {
+        let request = self.0.request(method.parse().unwrap(), url).body(body);
+        let request = request.header("content-type", fhir::FHIR_JSON);
+        let with = |request: RequestBuilder, (name, value): &(&str, &str)| request.header(*name, *value);
+        self.exchange(headers.iter().fold(request, with)).await
+    }
+
     /// Sends a transaction to a hub.
     pub(crate) async fn transact(&self, hub: &str, bundle: String) -> Option<Answer> {
         let request = self.0.post(hub).header("content-type", fhir::FHIR_JSON).body(bundle);

@@ -7,6 +7,8 @@
 //! | [`union`] | a federated answer is what the hubs hold, no more and no less; the demonstration |
 //! | [`silence`] | regions and locators that are stopped or dead are told, never hidden |
 //! | [`durability`] | a hub that is killed while it imports has everything it acknowledged |
+//! | [`cluster`] | two hubs on one PostgreSQL are one record |
+//! | [`standby`] | a primary dies under load, its standby is promoted, and nothing acknowledged is lost |
 //! | [`clients`] | public FHIR clients, unmodified, do with a hub what they are made for |
 //! | [`registration`] | the locator learns of every patient, whenever it comes and whoever restarts |
 //! | [`readme`] | what README.md tells people to type works |
@@ -14,10 +16,12 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod clients;
+mod cluster;
 mod durability;
 mod kit;
 mod readme;
 mod registration;
 mod silence;
+mod standby;
 mod starts;
 mod union;

@@ -6,6 +6,7 @@ mod capabilities;
 mod conditional;
 mod conformance;
 mod exchange;
+mod fault;
 mod history;
 mod kit;
 mod once;

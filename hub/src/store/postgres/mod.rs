@@ -2,9 +2,11 @@
 //! server groups the flushes.
 //!
 //! A write locks the rows it replaces in key order; what still collides (two creates of one id,
-//! a deadlock, a serialisation failure) is run again as a whole.
+//! a deadlock, a serialisation failure) is run again as a whole. Only a write whose connection broke
+//! is not: no one knows whether it was committed.
 
 mod apply;
+mod directory;
 mod history;
 mod once;
 mod registration;
@@ -17,9 +19,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use fhir::definitions::ResourceType;
 use service::clock::Clock;
-use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{
+    PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow,
+};
 use sqlx::query::Query as Statement;
-use sqlx::{AssertSqlSafe, Postgres as Engine, Row};
+use sqlx::{AssertSqlSafe, Connection, Postgres as Engine, Row};
 use tokio::sync::{Mutex, Semaphore};
 
 use super::StoreError;
@@ -36,8 +40,15 @@ const MIGRATIONS: [&str; 2] = [
 /// One process migrates at a time ("hub" in ASCII).
 const MIGRATION_LOCK: i64 = 0x0068_7562;
 const CONNECTIONS_MAX: u32 = 16;
+/// Writes that run at a time. The other connections are left to reads: they go on while all writes
+/// wait for a standby or for each other.
+const WRITERS_MAX: usize = 12;
 /// Writes that may run or wait; beyond that the caller is told to come back.
 const WRITES_MAX: usize = 1_024;
+/// How long to wait for a connection.
+const WAIT_TIME_MAX: Duration = Duration::from_secs(5);
+/// A connection that has not been used for so long is tested first.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(1);
 /// How often a write that collided is run again.
 const ATTEMPTS_MAX: usize = 12;
 
@@ -48,6 +59,7 @@ pub struct Postgres {
     terms: Vocabulary,
     clock: Clock,
     writes: Semaphore,
+    writers: Semaphore,
     /// Of writes that rest on something, those that collided go one at a time, and those that come
     /// meanwhile wait for them: else many that look at the same would undo each other's turns.
     turn: Mutex<()>,
@@ -57,22 +69,15 @@ pub struct Postgres {
 impl Postgres {
     /// Connects to `url` and migrates the database.
     pub async fn open(url: &str, base: &str, clock: Clock) -> Result<Self, StoreError> {
-        let options = url.parse::<sqlx::postgres::PgConnectOptions>()?;
-        // An acknowledged write is on the server's disk, whatever its default is.
-        let options = options.options([("synchronous_commit", "on"), ("statement_timeout", "30s")]);
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_with(options)
-            .await?;
+        let pool = connect(url).await?;
         durable(&pool).await?;
         let terms = migrate(&pool, base).await?;
         let secret: Vec<u8> = sqlx::query_scalar("SELECT value FROM setting WHERE name = 'secret'")
             .fetch_one(&pool)
             .await?;
         let secret = secret.try_into().map_err(|_| StoreError::Failed("secret".into()))?;
-        let writes = Semaphore::new(WRITES_MAX);
-        Ok(Self { pool, terms, clock, writes, turn: Mutex::new(()), secret })
+        let (writes, writers) = (Semaphore::new(WRITES_MAX), Semaphore::new(WRITERS_MAX));
+        Ok(Self { pool, terms, clock, writes, writers, turn: Mutex::new(()), secret })
     }
 
     pub(super) fn terms(&self) -> &Vocabulary {
@@ -119,16 +124,14 @@ impl Postgres {
     }
 
     pub(super) async fn write(&self, batch: Batch) -> Result<Vec<Written>, StoreError> {
-        let _permit = self.writes.try_acquire().map_err(|_| StoreError::Overloaded)?;
-        self.enter_systems(&batch).await?;
+        let _place = self.writes.try_acquire().map_err(|_| StoreError::Overloaded)?;
         let rests = !batch.expected.is_empty();
         let mut turn = match self.turn.try_lock() {
             Err(_) if rests => Some(self.turn.lock().await),
             _ => None,
         };
         for attempt in 1.. {
-            let now = self.clock.now_micros();
-            match apply::batch(&self.pool, &self.terms, &batch, now).await {
+            match self.attempt(&batch).await {
                 Err(apply::Failure::Collision(cause)) if attempt >= ATTEMPTS_MAX => {
                     tracing::warn!(cause, "a write collided too often");
                     return Err(StoreError::Overloaded);
@@ -146,8 +149,15 @@ impl Postgres {
         Err(StoreError::Overloaded)
     }
 
+    async fn attempt(&self, batch: &Batch) -> Result<Vec<Written>, apply::Failure> {
+        let writer = tokio::time::timeout(WAIT_TIME_MAX, self.writers.acquire()).await;
+        let _writer = writer.map_err(|_| StoreError::Overloaded)?;
+        self.enter_systems(batch).await?;
+        apply::batch(&self.pool, &self.terms, batch, self.clock.now_micros()).await
+    }
+
     /// Enters code systems that no one has met; they stay even if the write is refused.
-    async fn enter_systems(&self, batch: &Batch) -> Result<(), StoreError> {
+    async fn enter_systems(&self, batch: &Batch) -> Result<(), sqlx::Error> {
         let contents = batch.writes.iter().filter_map(|write| write.action.content());
         let tokens = contents.flat_map(|content| &content.index.tokens);
         let unknown = self.terms.unknown(tokens.map(|token| token.system.as_str()));
@@ -189,6 +199,38 @@ impl Postgres {
 async fn pause(attempt: usize) {
     let chance = u64::from(uuid::Uuid::new_v4().as_fields().1 % 1_000);
     tokio::time::sleep(Duration::from_micros(chance * attempt as u64)).await;
+}
+
+async fn connect(url: &str) -> Result<PgPool, sqlx::Error> {
+    let options = url.parse::<PgConnectOptions>()?.options([("statement_timeout", "30s")]);
+    PgPoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .acquire_timeout(WAIT_TIME_MAX)
+        .after_connect(|connection, _| Box::pin(flush(connection)))
+        // A connection is tested when it is given back: in use it need not be again.
+        .test_before_acquire(false)
+        .before_acquire(|connection, state| {
+            Box::pin(async move {
+                if state.idle_for > IDLE_TIME_MAX {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_with(options)
+        .await
+}
+
+/// An acknowledged write is on the server's disk, and on that of a synchronous standby, whatever the
+/// server's default is; one that also waits until a standby shows it is left so.
+async fn flush(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "SELECT set_config('synchronous_commit', 'on', false) \
+         WHERE current_setting('synchronous_commit') <> 'remote_apply'",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Warns of a server that acknowledges what it has not flushed.
@@ -266,17 +308,20 @@ async fn migrated(connection: &mut PgConnection) -> Result<usize, StoreError> {
     })
 }
 
-async fn enter_terms(pool: &PgPool, texts: &[String]) -> Result<Vec<(String, i64)>, StoreError> {
+async fn enter_terms(
+    pool: &PgPool,
+    texts: &[String],
+) -> Result<Vec<(String, i64)>, sqlx::Error> {
     sqlx::query(
         "INSERT INTO term (text) SELECT t.text FROM unnest($1::text[]) AS t (text) \
          WHERE NOT EXISTS (SELECT 1 FROM term known WHERE known.text = t.text) \
-         ON CONFLICT (text) DO NOTHING",
+         ORDER BY t.text ON CONFLICT (text) DO NOTHING",
     )
     .bind(texts)
     .execute(pool)
     .await?;
     let mut connection = pool.acquire().await?;
-    Ok(find_terms(&mut connection, texts).await?)
+    find_terms(&mut connection, texts).await
 }
 
 /// The numbers of those texts that someone has entered.
@@ -321,9 +366,10 @@ impl From<sqlx::Error> for StoreError {
         match code.as_deref() {
             Some("53100") => Self::Full,
             Some("57014") => Self::TooSlow,
-            // Connections, shutdowns, read-only servers, cancelled statements.
+            // Connections, shutdowns, read-only servers; a standby that cannot finish a read or, being
+            // one, refuses a transaction.
             Some(code)
-                if ["08", "57", "53", "25", "28", "3D"].iter().any(|c| code.starts_with(c)) =>
+                if ["08", "57", "53", "25", "28", "3D", "40", "0A"].iter().any(|c| code.starts_with(c)) =>
             {
                 Self::Unavailable(error.to_string())
             }

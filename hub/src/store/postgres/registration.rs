@@ -1,42 +1,11 @@
-//! The outbox of registrations. See [`crate::registration::outbox`].
+//! The outbox of registrations; `add.sql` and `replace.sql` fill it. See
+//! [`crate::registration::outbox`].
 
 use sqlx::Row;
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgPool;
 
 use crate::registration::outbox::{Outcome, Settled, Task};
 use crate::store::StoreError;
-use crate::store::effects::Effects;
-
-/// Notes, in the write's own transaction, what the locator should now know.
-pub(super) async fn note(
-    connection: &mut PgConnection,
-    holder: i64,
-    effects: &Effects,
-) -> Result<(), sqlx::Error> {
-    for number in effects.withdrawn() {
-        sqlx::query(
-            "UPDATE registration SET wanted = 0, generation = generation + 1, state = 0, \
-             due = CASE WHEN state = 0 THEN due ELSE 0 END WHERE number = $1 AND holder = $2",
-        )
-        .bind(number)
-        .bind(holder)
-        .execute(&mut *connection)
-        .await?;
-    }
-    for number in effects.registered() {
-        sqlx::query(
-            "INSERT INTO registration (number, holder, wanted, generation, state, attempts, due) \
-             VALUES ($1, $2, 1, 1, 0, 0, 0) ON CONFLICT (number) DO UPDATE SET holder = $2, \
-             wanted = 1, generation = registration.generation + 1, state = 0, \
-             due = CASE WHEN registration.state = 0 THEN registration.due ELSE 0 END",
-        )
-        .bind(number)
-        .bind(holder)
-        .execute(&mut *connection)
-        .await?;
-    }
-    Ok(())
-}
 
 /// Takes what is due and marks it as tried, so that a crash from here on is remembered; other
 /// processes pass over what this one takes.

@@ -1,210 +1,138 @@
-//! Index rows of a whole batch, by table and column, so that each table takes one statement.
+//! What a whole batch changes, by table and column: one statement replaces, one adds.
 
-use sqlx::postgres::PgConnection;
+use fhir::identifier::NHS_NUMBER;
+use sqlx::Postgres;
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::query::Query;
 
 use crate::store::effects::Row;
+use crate::store::unique::UniqueIdentifier;
+use crate::store::write::Version;
 
-#[derive(Default)]
-struct Compartment {
-    patient: Vec<i64>,
-    resource_type: Vec<i64>,
-    clinical_ms: Vec<i64>,
-    key: Vec<i64>,
+type Statement = Query<'static, Postgres, PgArguments>;
+
+/// Rows of a table, by column; they are bound in this order.
+macro_rules! columns {
+    ($table:ident { $($column:ident: $value:ty),+ $(,)? }) => {
+        #[derive(Default)]
+        struct $table { $($column: Vec<$value>),+ }
+
+        impl $table {
+            fn push(&mut self, ($($column),+): ($($value),+)) {
+                $(self.$column.push($column);)+
+            }
+
+            fn bind(self, statement: Statement) -> Statement {
+                statement$(.bind(self.$column))+
+            }
+        }
+    };
 }
 
-#[derive(Default)]
-struct Token {
-    patient: Vec<i64>,
-    parameter: Vec<i64>,
-    code: Vec<String>,
-    clinical_ms: Vec<i64>,
-    key: Vec<i64>,
-    system: Vec<i64>,
+columns!(Compartment { patient: i64, resource_type: i64, clinical_ms: i64, key: i64 });
+columns!(Token { parameter: i64, code: String, clinical_ms: i64, key: i64, system: i64 });
+columns!(PatientToken {
+    patient: i64,
+    parameter: i64,
+    code: String,
+    clinical_ms: i64,
+    key: i64,
+    system: i64,
+});
+columns!(Date { key: i64, parameter: i64, low: i64, high: i64 });
+columns!(Number { key: i64, parameter: i64, unit: i64, low: f64, high: f64 });
+columns!(Reference { parameter: i64, target: i64, key: i64 });
+columns!(Resource {
+    key: i64,
+    resource_type: i64,
+    version: i64,
+    updated: i64,
+    method: i64,
+    clinical_ms: i64,
+    body: Option<Vec<u8>>,
+});
+columns!(Unique { resource_type: i64, system: &'static str, value: String, key: i64 });
+
+/// The resource that rows belong to.
+#[derive(Clone, Copy)]
+pub(super) struct Owner {
+    pub(super) key: i64,
+    pub(super) resource_type: i64,
+    pub(super) clinical_ms: i64,
 }
 
-#[derive(Default)]
-struct Date {
-    key: Vec<i64>,
-    parameter: Vec<i64>,
-    low: Vec<i64>,
-    high: Vec<i64>,
-}
-
-#[derive(Default)]
-struct Number {
-    key: Vec<i64>,
-    parameter: Vec<i64>,
-    unit: Vec<i64>,
-    low: Vec<f64>,
-    high: Vec<f64>,
-}
-
-#[derive(Default)]
-struct Reference {
-    parameter: Vec<i64>,
-    target: Vec<i64>,
-    key: Vec<i64>,
-}
-
-/// Rows to be added or taken away.
+/// Rows to be added, or to be replaced and taken away.
 #[derive(Default)]
 pub(super) struct Rows {
     compartment: Compartment,
     token: Token,
-    patient_token: Token,
+    patient_token: PatientToken,
     date: Date,
     number: Number,
     reference: Reference,
+    resource: Resource,
+    unique: Unique,
 }
 
 impl Rows {
-    pub(super) fn add(&mut self, key: i64, resource_type: i64, row: &Row) {
+    pub(super) fn index(&mut self, Owner { key, resource_type, .. }: Owner, row: Row) {
         match row {
             Row::Compartment { patient, clinical_ms } => {
-                self.compartment.patient.push(*patient);
-                self.compartment.resource_type.push(resource_type);
-                self.compartment.clinical_ms.push(*clinical_ms);
-                self.compartment.key.push(key);
+                self.compartment.push((patient, resource_type, clinical_ms, key));
             }
             Row::Token { parameter, code, clinical_ms, system } => {
-                self.token.add(0, *parameter, code, *clinical_ms, key, *system);
+                self.token.push((parameter, code, clinical_ms, key, system));
             }
             Row::PatientToken { patient, parameter, code, clinical_ms, system } => {
-                self.patient_token.add(*patient, *parameter, code, *clinical_ms, key, *system);
+                self.patient_token.push((patient, parameter, code, clinical_ms, key, system));
             }
-            Row::Date { parameter, low, high } => {
-                self.date.key.push(key);
-                self.date.parameter.push(*parameter);
-                self.date.low.push(*low);
-                self.date.high.push(*high);
-            }
+            Row::Date { parameter, low, high } => self.date.push((key, parameter, low, high)),
             Row::Number { parameter, unit, low, high } => {
-                self.number.key.push(key);
-                self.number.parameter.push(*parameter);
-                self.number.unit.push(*unit);
-                self.number.low.push(low.0);
-                self.number.high.push(high.0);
+                self.number.push((key, parameter, unit, low.0, high.0));
             }
-            Row::Reference { parameter, target } => {
-                self.reference.parameter.push(*parameter);
-                self.reference.target.push(*target);
-                self.reference.key.push(key);
-            }
+            Row::Reference { parameter, target } => self.reference.push((parameter, target, key)),
         }
     }
 
-    pub(super) async fn insert(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        self.run(
-            connection,
-            [
-                "INSERT INTO compartment (patient, type, clinical_ms, key) SELECT * FROM \
-                 unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])",
-                "INSERT INTO token (param, code, clinical_ms, key, system) SELECT * FROM \
-                 unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])",
-                "INSERT INTO patient_token (param, code, clinical_ms, key, system, patient) \
-                 SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], \
-                 $5::bigint[], $6::bigint[])",
-                "INSERT INTO date (key, param, low, high) SELECT * FROM \
-                 unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])",
-                "INSERT INTO number (key, param, unit, low, high) SELECT * FROM \
-                 unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::float8[], $5::float8[])",
-                "INSERT INTO reference (param, target, key) SELECT * FROM \
-                 unnest($1::bigint[], $2::bigint[], $3::bigint[])",
-            ],
-        )
-        .await
+    pub(super) fn resource(&mut self, owner: Owner, version: &Version) {
+        let Owner { key, resource_type, clinical_ms } = owner;
+        let Version { version, updated, method, ref body } = *version;
+        let body = body.as_ref().map(|body| body.to_vec());
+        let method = method as i64;
+        self.resource.push((key, resource_type, version, updated, method, clinical_ms, body));
     }
 
-    pub(super) async fn delete(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        self.run(
-            connection,
-            [
-                "DELETE FROM compartment t USING \
-                 unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) \
-                 AS g (a, b, c, d) WHERE t.patient = g.a AND t.type = g.b \
-                 AND t.clinical_ms = g.c AND t.key = g.d",
-                "DELETE FROM token t USING \
-                 unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) \
-                 AS g (a, b, c, d, e) WHERE t.param = g.a AND t.code = g.b \
-                 AND t.clinical_ms = g.c AND t.key = g.d AND t.system = g.e",
-                "DELETE FROM patient_token t USING unnest($1::bigint[], $2::text[], \
-                 $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) \
-                 AS g (a, b, c, d, e, f) WHERE t.patient = g.f AND t.param = g.a \
-                 AND t.code = g.b AND t.clinical_ms = g.c AND t.key = g.d AND t.system = g.e",
-                "DELETE FROM date t USING \
-                 unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) \
-                 AS g (a, b, c, d) WHERE t.key = g.a AND t.param = g.b AND t.low = g.c \
-                 AND t.high = g.d",
-                "DELETE FROM number t USING unnest($1::bigint[], $2::bigint[], $3::bigint[], \
-                 $4::float8[], $5::float8[]) AS g (a, b, c, d, e) WHERE t.key = g.a \
-                 AND t.param = g.b AND t.unit = g.c AND t.low = g.d AND t.high = g.e",
-                "DELETE FROM reference t USING \
-                 unnest($1::bigint[], $2::bigint[], $3::bigint[]) \
-                 AS g (a, b, c) WHERE t.param = g.a AND t.target = g.b AND t.key = g.c",
-            ],
-        )
-        .await
+    pub(super) fn unique(&mut self, owner: Owner, identifier: UniqueIdentifier) {
+        let UniqueIdentifier { system, value } = identifier;
+        self.unique.push((owner.resource_type, system, value, owner.key));
     }
 
-    /// Runs one statement for each table that has rows; columns are bound in the order of `add`.
-    async fn run(
-        self,
-        connection: &mut PgConnection,
-        [compartment, token, patient_token, date, number, reference]: [&'static str; 6],
-    ) -> Result<(), sqlx::Error> {
-        let rows = self.compartment;
-        if !rows.key.is_empty() {
-            let statement = sqlx::query(compartment).bind(rows.patient).bind(rows.resource_type);
-            statement.bind(rows.clinical_ms).bind(rows.key).execute(&mut *connection).await?;
-        }
-        let rows = self.token;
-        if !rows.key.is_empty() {
-            let statement =
-                sqlx::query(token).bind(rows.parameter).bind(rows.code).bind(rows.clinical_ms);
-            statement.bind(rows.key).bind(rows.system).execute(&mut *connection).await?;
-        }
-        let rows = self.patient_token;
-        if !rows.key.is_empty() {
-            let statement = sqlx::query(patient_token).bind(rows.parameter).bind(rows.code);
-            let statement = statement.bind(rows.clinical_ms).bind(rows.key).bind(rows.system);
-            statement.bind(rows.patient).execute(&mut *connection).await?;
-        }
-        let rows = self.date;
-        if !rows.key.is_empty() {
-            let statement = sqlx::query(date).bind(rows.key).bind(rows.parameter).bind(rows.low);
-            statement.bind(rows.high).execute(&mut *connection).await?;
-        }
-        let rows = self.number;
-        if !rows.key.is_empty() {
-            let statement = sqlx::query(number).bind(rows.key).bind(rows.parameter);
-            let statement = statement.bind(rows.unit).bind(rows.low).bind(rows.high);
-            statement.execute(&mut *connection).await?;
-        }
-        let rows = self.reference;
-        if !rows.key.is_empty() {
-            let statement =
-                sqlx::query(reference).bind(rows.parameter).bind(rows.target).bind(rows.key);
-            statement.execute(&mut *connection).await?;
-        }
+    /// Replaces current versions, and takes away what they were found by.
+    pub(super) async fn replace(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        self.bind(sqlx::query(include_str!("replace.sql"))).execute(connection).await?;
         Ok(())
     }
-}
 
-impl Token {
-    fn add(
-        &mut self,
-        patient: i64,
-        parameter: i64,
-        code: &str,
-        clinical_ms: i64,
-        key: i64,
-        system: i64,
-    ) {
-        self.patient.push(patient);
-        self.parameter.push(parameter);
-        self.code.push(code.to_owned());
-        self.clinical_ms.push(clinical_ms);
-        self.key.push(key);
-        self.system.push(system);
+    /// Adds what is new, and the audit entry. Gives the unique identifiers that were claimed: system,
+    /// value, key.
+    pub(super) async fn add(
+        self,
+        connection: &mut PgConnection,
+        recorded: i64,
+        entry: String,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        let statement = self.bind(sqlx::query(include_str!("add.sql")));
+        statement.bind(recorded).bind(entry).fetch_all(connection).await
+    }
+
+    fn bind(self, statement: Statement) -> Statement {
+        let statement = self.compartment.bind(statement);
+        let statement = self.token.bind(statement);
+        let statement = self.patient_token.bind(statement);
+        let statement = self.date.bind(statement);
+        let statement = self.number.bind(statement);
+        let statement = self.reference.bind(statement);
+        let statement = self.resource.bind(statement);
+        self.unique.bind(statement).bind(NHS_NUMBER)
     }
 }
