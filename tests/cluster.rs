@@ -65,7 +65,13 @@ impl Pair {
     }
 
     /// Sends the same to both hubs in turn, all at once; gives the answers' statuses, sorted.
-    async fn race(&self, count: usize, path: &str, headers: &[(&str, &str)], body: &str) -> Vec<u16> {
+    async fn race(
+        &self,
+        count: usize,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Vec<u16> {
         let sent = (0..count).map(|turn| self.send(turn, "POST", path, headers, body));
         let mut statuses: Vec<u16> = join_all(sent).await.iter().map(|a| a.status).collect();
         statuses.sort_unstable();
@@ -194,9 +200,8 @@ async fn pages_and_kept_answers_of_one_hub_are_the_others_too() {
     assert_eq!((ids.len(), turn), (10, 3));
     // One key, sent to both at once, and again.
     let headers = [("idempotency-key", "k"), ("prefer", "return=representation")];
-    let send = async |hub| {
-        pair.send(hub, "POST", "Patient", &headers, &patient("urn:k", "1")).await.ok()
-    };
+    let send =
+        async |hub| pair.send(hub, "POST", "Patient", &headers, &patient("urn:k", "1")).await.ok();
     let first = join_all((0..16).map(&send)).await;
     for answer in first.iter().chain(&[send(0).await, send(1).await]) {
         assert_eq!(answer.status, 201);

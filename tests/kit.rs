@@ -379,7 +379,8 @@ impl Http {
     ) -> Option<Answer> {
         let request = self.0.request(method.parse().unwrap(), url).body(body);
         let request = request.header("content-type", fhir::FHIR_JSON);
-        let with = |request: RequestBuilder, (name, value): &(&str, &str)| request.header(*name, *value);
+        let with =
+            |request: RequestBuilder, (name, value): &(&str, &str)| request.header(*name, *value);
         self.exchange(headers.iter().fold(request, with)).await
     }
 

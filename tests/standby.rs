@@ -1,6 +1,7 @@
 //! A primary dies under load and its standby takes its place at the same address. Every acknowledged
 //! write is there once, nothing that was refused is, and the hub needs no restart.
 
+use std::fmt::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -57,8 +58,9 @@ impl Servers {
             std::fs::create_dir(servers.path(name)).unwrap();
         }
         if is_root() {
-            let given = Command::new("chown").arg("-R").arg("postgres:").arg(servers.folder.path());
-            assert!({ given }.status().unwrap().success());
+            let mut chown = Command::new("chown");
+            chown.arg("-R").arg("postgres:").arg(servers.folder.path());
+            assert!(chown.status().unwrap().success());
         }
         let data = format!("--pgdata={}", servers.path("a/data").display());
         let how = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale"];
@@ -67,7 +69,8 @@ impl Servers {
         assert!(servers.control("a", &["start"]));
         let data = format!("--pgdata={}", servers.path("b/data").display());
         let host = format!("--host={}", servers.path("a").display());
-        let how = ["--username=postgres", "--checkpoint=fast", "--write-recovery-conf", "--no-sync"];
+        let how =
+            ["--username=postgres", "--checkpoint=fast", "--write-recovery-conf", "--no-sync"];
         assert!(servers.run("pg_basebackup", &[&[data.as_str(), &host], &how[..]].concat()));
         servers.configure("b", "");
         assert!(servers.control("b", &["start"]));
@@ -97,7 +100,7 @@ impl Servers {
         let file = self.path(name).join("data/postgresql.conf");
         let mut text = std::fs::read_to_string(&file).unwrap();
         let sockets = self.path(name);
-        text += &format!("{more}unix_socket_directories = '{}'\n", sockets.display());
+        writeln!(text, "{more}unix_socket_directories = '{}'", sockets.display()).unwrap();
         std::fs::write(&file, text).unwrap();
     }
 
@@ -282,8 +285,10 @@ async fn a_promoted_standby_has_every_acknowledged_write() {
     let writers = futures::future::join_all((0..WRITERS).map(|writer| story.write(writer)));
     let (_, ()) = tokio::join!(writers, async {
         story.reaches("writes are stored", &story.stored, 60).await;
-        let known = story.written.lock().unwrap();
-        let known = known.iter().find(|(_, told)| *told == Told::Stored).unwrap().0.clone();
+        let known = {
+            let written = story.written.lock().unwrap();
+            written.iter().find(|(_, told)| *told == Told::Stored).unwrap().0.clone()
+        };
         assert!(servers.control("a", &["stop", "--mode=immediate"]));
         story.reaches("writes are told of the outage", &story.unavailable, WRITERS).await;
         assert_eq!(story.found(&known).await, None);

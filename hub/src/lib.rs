@@ -105,6 +105,7 @@ impl Hub {
         let sender = tokio::spawn(self.clone().register(self.locator()?, shutdown.clone()));
         if let Some(admin) = admin {
             let router = service::admin::router(self.clone());
+            let router = router.merge(search::explain::router(self.clone()));
             tokio::spawn(serve(admin, router, shutdown.clone(), Duration::ZERO));
         }
         serve(listener, self.router(), shutdown, drain).await;

@@ -12,7 +12,7 @@ use sqlx::{Connection, PgConnection};
 use crate::kit::{Kit, Response};
 
 /// How long anything here may take.
-const TIME_MAX: Duration = Duration::from_secs(60);
+const TIME_MAX: Duration = Duration::from_mins(1);
 /// Writes that a hub runs at a time.
 const WRITERS_MAX: usize = 12;
 

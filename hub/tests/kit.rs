@@ -1,6 +1,7 @@
 //! A hub on each engine, and requests to it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,8 +12,10 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use hub::Hub;
 use hub::config::HubConfig;
+use hub::import::{Options, Report};
 use serde_json::Value;
 use service::clock::Clock;
+use service::program::ProgramError;
 use service::serve::Shutdown;
 use sqlx::Connection;
 use tempfile::TempDir;
@@ -118,6 +121,24 @@ impl Kit {
         change(&mut config);
         let hub = Hub::open(config, clock).await.unwrap();
         Self { router: hub.router(), hub, folder }
+    }
+
+    /// The same record, after an import by a program of its own.
+    pub(crate) async fn imported(self, options: &Options) -> (Self, Result<Report, ProgramError>) {
+        let Self { hub, router, folder } = self;
+        hub.store.close().await;
+        let config = hub.config.clone();
+        drop((router, hub));
+        let result = hub::import::run(config.clone(), Clock::System, options).await;
+        let hub = Hub::open(config, Clock::System).await.unwrap();
+        (Self { router: hub.router(), hub, folder }, result)
+    }
+
+    /// Writes a file that goes with the test.
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
     }
 
     /// Serves the hub over TCP for as long as the test runs.

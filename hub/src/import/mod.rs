@@ -42,7 +42,7 @@ use crate::store::write::Write;
 use prepare::{Prepared, prepare};
 use progress::Progress;
 pub use report::{Counts, Report};
-use source::{Origin, Piece};
+use source::Piece;
 
 /// Pieces that are read and not yet taken.
 const READ_AHEAD: usize = 1;
@@ -147,7 +147,7 @@ impl Record {
             return Ok(Self::Rehearsal { terms: Vocabulary::of_no_store(&base), base, clock });
         }
         let organisation = Arc::new(config.region.ods.clone());
-        let hub = Hub::open(config, clock).await?;
+        let hub = Hub::open(config, clock).await.map_err(in_use)?;
         let correlation = Correlation::of(&HeaderMap::new());
         Ok(Self::Open(hub, Caller { organisation, correlation }))
     }
@@ -179,6 +179,17 @@ impl Record {
             Self::Open(hub, _) => hub.config.client_ids(),
             Self::Rehearsal { .. } => true,
         }
+    }
+}
+
+/// Says what to do about a record that another program holds.
+fn in_use(error: ProgramError) -> ProgramError {
+    match error {
+        ProgramError::Failed(text) if text.contains("in use by another process") => {
+            let what = "a SQLite record takes one program at a time: stop the hub that serves it";
+            ProgramError::Failed(format!("{text}; {what}"))
+        }
+        error => error,
     }
 }
 

@@ -13,10 +13,13 @@ use crate::interaction::content::{check, content, sound};
 use crate::interaction::links::{Place, refuse_conditional_references, rewrite};
 use crate::store::write::{Action, Write};
 
+/// A resource ready to be written, or its type and why it is refused.
+pub(super) type Judged = Result<Write, (Option<ResourceType>, Refusal)>;
+
 /// What a piece has become.
 pub(super) enum Prepared {
     /// Resources; each, or its type and why it is refused.
-    Resources(Vec<(Origin, Result<Write, (Option<ResourceType>, Refusal)>)>),
+    Resources(Vec<(Origin, Judged)>),
     /// A transaction; ready, if nothing in the record can make it another.
     Transaction { origin: Origin, load: Load, ready: Option<Ready> },
     /// A transaction that would be written.
@@ -66,10 +69,7 @@ async fn ready_early(record: &Record, load: &Load) -> Option<Ready> {
     load.ready(hub).await.ok().filter(|ready| ready.expected.is_empty())
 }
 
-fn resource(
-    record: &Record,
-    item: Item,
-) -> (Origin, Result<Write, (Option<ResourceType>, Refusal)>) {
+fn resource(record: &Record, item: Item) -> (Origin, Judged) {
     let mut of_type = None;
     let written = write(record, &item, &mut of_type).map_err(|refusal| (of_type, refusal));
     (item.origin, written)

@@ -44,7 +44,8 @@ pub struct Report {
 struct Line<'a> {
     file: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<u64>,
+    #[serde(rename = "line")]
+    at: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expression: Option<&'a str>,
     sentence: &'a str,
@@ -63,7 +64,8 @@ impl Report {
     /// An empty report, written to `file` as it grows.
     pub(super) fn to(file: Option<&Path>) -> Result<Self, ProgramError> {
         let create = |path: &Path| {
-            let failed = |error| super::usage(format!("{} cannot be written: {error}", path.display()));
+            let failed =
+                |error| super::usage(format!("{} cannot be written: {error}", path.display()));
             Ok::<_, ProgramError>(BufWriter::new(File::create(path).map_err(failed)?))
         };
         let file = file.map(create).transpose()?;
@@ -106,7 +108,7 @@ impl Report {
         for issue in &refusal.outcome.issue {
             let line = Line {
                 file: &origin.file,
-                line: origin.line,
+                at: origin.line,
                 expression: issue.expression.first().map(String::as_str),
                 sentence: issue.diagnostics.as_deref().unwrap_or_default(),
             };
@@ -147,7 +149,7 @@ fn unwritable(error: impl fmt::Display) -> ProgramError {
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.file)?;
-        if let Some(line) = self.line {
+        if let Some(line) = self.at {
             write!(f, ":{line}")?;
         }
         if let Some(expression) = self.expression {

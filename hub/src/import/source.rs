@@ -27,7 +27,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Where a text comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
+pub(super) struct Origin {
     /// The file, as it was named.
     pub file: Arc<str>,
     /// The line, from 1.
@@ -70,7 +70,8 @@ pub(super) struct Files {
 pub(super) fn files(paths: &[PathBuf]) -> Result<Files, ProgramError> {
     let mut files = Vec::new();
     for path in paths {
-        let failed = |error: io::Error| usage(format!("{} cannot be read: {error}", path.display()));
+        let failed =
+            |error: io::Error| usage(format!("{} cannot be read: {error}", path.display()));
         let is_folder = path.metadata().map_err(failed)?.is_dir();
         if is_folder {
             let before = files.len();
@@ -218,17 +219,15 @@ fn document(reader: &mut dyn BufRead, origin: &Origin, pieces: &mut Pieces<'_>) 
             pieces.flush();
             pieces.send(Piece::Transaction(origin.clone(), text));
         }
-        Some(kind) if bundle::CARRIERS.contains(&kind.as_str()) => {
-            match bundle::resources(&text) {
-                Ok((resources, links)) => {
-                    for (entry, text) in resources {
-                        let origin = Origin { entry: Some(entry), ..origin.clone() };
-                        pieces.item(origin, text, Some(links.clone()));
-                    }
+        Some(kind) if bundle::CARRIERS.contains(&kind.as_str()) => match bundle::resources(&text) {
+            Ok((resources, links)) => {
+                for (entry, text) in resources {
+                    let origin = Origin { entry: Some(entry), ..origin.clone() };
+                    pieces.item(origin, text, Some(links.clone()));
                 }
-                Err(refusal) => pieces.refuse(origin.clone(), refusal),
             }
-        }
+            Err(refusal) => pieces.refuse(origin.clone(), refusal),
+        },
         _ if text.len() > RESOURCE_BYTES_MAX => {
             pieces.item(origin.clone(), Err(too_large(RESOURCE_BYTES_MAX)), None);
         }

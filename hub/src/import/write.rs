@@ -131,12 +131,15 @@ async fn attempt(
 ) -> Result<(), HubError> {
     let Ready { writes, expected, unchanged, places } = ready;
     let types: Vec<ResourceType> = writes.iter().map(|write| write.resource_type).collect();
-    let written = match writes.is_empty() {
-        true => Vec::new(),
-        false => send(hub, caller, writes, expected).await.map_err(|e| named(e, &places))?,
+    let written = if writes.is_empty() {
+        Vec::new()
+    } else {
+        send(hub, caller, writes, expected).await.map_err(|e| named(e, &places))?
     };
     types.into_iter().zip(&written).for_each(|(t, written)| report.wrote(t, written));
-    unchanged.into_iter().for_each(|t| report.unchanged(t));
+    for resource_type in unchanged {
+        report.unchanged(resource_type);
+    }
     Ok(())
 }
 

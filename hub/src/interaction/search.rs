@@ -92,7 +92,25 @@ pub fn resume(
 /// What the URL says is searched.
 fn place(hub: &Hub, path: &RawPathParams, pairs: &Pairs) -> Result<Place, Refusal> {
     let named = |name| path.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
-    match (named("type"), named("id"), named("member")) {
+    located(hub, [named("type"), named("id"), named("member")], pairs)
+}
+
+/// What a path below the base says is searched: `Observation`, `Patient/a/Observation`, or nothing.
+pub fn below(hub: &Hub, path: &str, pairs: &Pairs) -> Result<Place, Refusal> {
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    let named = [parts.next(), parts.next(), parts.next()];
+    match parts.next() {
+        None => located(hub, named, pairs),
+        Some(_) => Err(Refusal::no_such_url()),
+    }
+}
+
+fn located(
+    hub: &Hub,
+    [of_type, id, member]: [Option<&str>; 3],
+    pairs: &Pairs,
+) -> Result<Place, Refusal> {
+    match (of_type, id, member) {
         (None, ..) => Ok(Place { path: String::new(), types: types(pairs)?, compartment: None }),
         (Some(of_type), None, _) => Ok(Place::of_type(resource_type(of_type)?)),
         (Some(owner), Some(id), member) => in_compartment(hub, owner, id, member.unwrap_or("*")),

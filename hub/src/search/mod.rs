@@ -13,12 +13,14 @@
 //! | [`include`] | what goes along with the matches |
 //! | [`cursor`] | the next link's secret |
 //! | [`page`] | one page as a Bundle |
+//! | [`explain`] | how a search would be answered, for an operator |
 //! | [`select`] | what the criteria of a conditional interaction select |
 
 mod chain;
 pub mod condition;
 mod criterion;
 pub mod cursor;
+pub mod explain;
 pub mod grammar;
 pub mod include;
 pub mod order;

@@ -100,6 +100,21 @@ impl Plan<'_> {
         query
     }
 
+    /// What drives the first page, in words.
+    pub fn driver(&self) -> &'static str {
+        let driver = self.ordered_driver(Scope::All).filter(|_| self.order.indexed().is_some());
+        match driver {
+            Some(Driver::PatientToken { .. }) => "patient_token, walked in order",
+            Some(Driver::Compartment { .. }) => "compartment, walked in order",
+            Some(Driver::Token { .. }) => "token, walked in order",
+            Some(Driver::Resource) => "resource, walked in order",
+            None if self.matching.conditions.iter().any(selects) => {
+                "the first condition that selects, its matches sorted"
+            }
+            None => "all of the type, sorted",
+        }
+    }
+
     fn patients(&self) -> Option<&Keys> {
         self.matching.conditions.iter().find_map(|condition| match condition {
             Condition::Value(_, Test::Reference { targets, compartment: true }) => Some(targets),

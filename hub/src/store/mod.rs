@@ -159,6 +159,12 @@ impl Store {
         on!(self, engine => engine.page(query).await)
     }
 
+    /// How the engine would run a generated query, a line a step; nothing is run, and no argument is
+    /// in it.
+    pub async fn explain(&self, query: &Query) -> Result<Vec<String>, StoreError> {
+        on!(self, engine => engine.explain(query).await)
+    }
+
     /// Runs the queries of one page of a walk in one state of the record.
     pub async fn step(&self, step: Step) -> Result<Stepped, StoreError> {
         on!(self, engine => engine.step(step).await)

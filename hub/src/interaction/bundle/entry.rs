@@ -79,7 +79,9 @@ impl Entry {
 
     fn ask(&self, url: &str) -> Result<Ask, Refusal> {
         self.refuse(&["ifMatch", "ifNoneExist"])?;
-        if url.is_empty() || url.contains("://") || url.split(['/', '?']).any(|part| part == "..") {
+        // A value may be a URL; what is asked may not.
+        let path = url.split('?').next().unwrap_or_default();
+        if url.is_empty() || path.contains("://") || path.split('/').any(|part| part == "..") {
             let text = "The url must be below the base: Type/id, or Type?parameters.";
             return Err(self.bad("request.url", IssueCode::Value, text));
         }

@@ -260,9 +260,15 @@ async fn store(
     for Step { entry, owner, replaces, version, effects } in steps {
         if replaces { &mut old } else { &mut new }.resource(owner, &version);
         let Effects { rows_new, rows_gone, unique_new, unique_gone } = effects;
-        rows_gone.into_iter().for_each(|row| old.index(owner, row));
-        rows_new.into_iter().for_each(|row| new.index(owner, row));
-        unique_gone.into_iter().for_each(|identifier| old.unique(owner, identifier));
+        for row in rows_gone {
+            old.index(owner, row);
+        }
+        for row in rows_new {
+            new.index(owner, row);
+        }
+        for identifier in unique_gone {
+            old.unique(owner, identifier);
+        }
         for identifier in unique_new {
             new.unique(owner, identifier.clone());
             claims.push(Claim { entry, owner, identifier });

@@ -19,9 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fhir::definitions::ResourceType;
 use service::clock::Clock;
-use sqlx::postgres::{
-    PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow,
-};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::query::Query as Statement;
 use sqlx::{AssertSqlSafe, Connection, Postgres as Engine, Row};
 use tokio::sync::{Mutex, Semaphore};
@@ -308,10 +306,7 @@ async fn migrated(connection: &mut PgConnection) -> Result<usize, StoreError> {
     })
 }
 
-async fn enter_terms(
-    pool: &PgPool,
-    texts: &[String],
-) -> Result<Vec<(String, i64)>, sqlx::Error> {
+async fn enter_terms(pool: &PgPool, texts: &[String]) -> Result<Vec<(String, i64)>, sqlx::Error> {
     sqlx::query(
         "INSERT INTO term (text) SELECT t.text FROM unnest($1::text[]) AS t (text) \
          WHERE NOT EXISTS (SELECT 1 FROM term known WHERE known.text = t.text) \
@@ -369,7 +364,9 @@ impl From<sqlx::Error> for StoreError {
             // Connections, shutdowns, read-only servers; a standby that cannot finish a read or, being
             // one, refuses a transaction.
             Some(code)
-                if ["08", "57", "53", "25", "28", "3D", "40", "0A"].iter().any(|c| code.starts_with(c)) =>
+                if ["08", "57", "53", "25", "28", "3D", "40", "0A"]
+                    .iter()
+                    .any(|c| code.starts_with(c)) =>
             {
                 Self::Unavailable(error.to_string())
             }

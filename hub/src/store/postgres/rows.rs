@@ -44,7 +44,7 @@ columns!(Number { key: i64, parameter: i64, unit: i64, low: f64, high: f64 });
 columns!(Reference { parameter: i64, target: i64, key: i64 });
 columns!(Resource {
     key: i64,
-    resource_type: i64,
+    of_type: i64,
     version: i64,
     updated: i64,
     method: i64,

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Column, Connection, Row, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, Column, Connection, Row, TypeInfo, ValueRef};
 
 use super::{Postgres, statement, version};
 use crate::store::StoreError;
-use crate::store::query::{Found, Query, Step, Stepped, Value};
+use crate::store::query::{Argument, Found, Query, Step, Stepped, Value};
 use crate::store::target::UNIT;
 
 impl Postgres {
@@ -17,6 +17,27 @@ impl Postgres {
         let rows = statement(query).fetch_all(&self.pool).await?;
         let mark = rows.first().map(|row| row.get(3)).unwrap_or_default();
         Ok((mark, rows.iter().map(read).collect()))
+    }
+
+    /// The plan that holds whatever the arguments are: the one for these would show them.
+    pub(in crate::store) async fn explain(&self, query: &Query) -> Result<Vec<String>, StoreError> {
+        let types = query.arguments().iter().map(|argument| match argument {
+            Argument::Number(_) => "bigint",
+            Argument::Real(_) => "float8",
+            Argument::Text(_) => "text",
+        });
+        let types: Vec<&str> = types.collect();
+        let listed = |list: String| if list.is_empty() { list } else { format!("({list})") };
+        let (types, nothing) = (types.join(","), vec!["NULL"; types.len()].join(","));
+        let prepare = format!("PREPARE explained {} AS {}", listed(types), query.sql());
+        let explain = format!("EXPLAIN EXECUTE explained {}", listed(nothing));
+        let mut connection = self.pool.acquire().await?;
+        // What is set and prepared here goes with the connection.
+        connection.close_on_drop();
+        sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut *connection).await?;
+        sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await?;
+        let rows = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *connection).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     pub(in crate::store) async fn numbers(&self, query: &Query) -> Result<Vec<i64>, StoreError> {

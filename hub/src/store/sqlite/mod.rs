@@ -22,8 +22,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use fhir::definitions::ResourceType;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params, params_from_iter};
 use service::clock::Clock;
+use tokio::sync::Semaphore;
 
 use super::StoreError;
 use super::query::Query;
@@ -41,6 +43,9 @@ const MIGRATIONS: [&str; 2] = [
 /// Page cache of the writer, in KiB; of a reader, in KiB.
 const WRITER_CACHE_KIB: i64 = 64 << 10;
 const READER_CACHE_KIB: i64 = 4 << 10;
+/// Long reads at a time, for each core; more wait. Each has a reader's memory, and more would not be
+/// done sooner; one core's worth would be held up by a few slow ones.
+const LONG_READS_PER_CORE: usize = 4;
 /// How long a read may take.
 const READ_MS_MAX: u64 = 20_000;
 /// How many of SQLite's own steps a read makes between looks at the time: some milliseconds.
@@ -52,6 +57,7 @@ pub struct Sqlite {
     path: PathBuf,
     terms: Arc<Vocabulary>,
     readers: Mutex<Vec<Reader>>,
+    long_reads: Arc<Semaphore>,
     writer: writer::Writer,
     secret: [u8; 32],
     clock: Clock,
@@ -79,7 +85,10 @@ impl Sqlite {
         let terms = Arc::new(terms);
         let writer = writer::Writer::start(connection, terms.clone(), clock.clone())?;
         let readers = Mutex::new(Vec::new());
-        Ok(Self { path: path.to_owned(), terms, readers, writer, secret, clock, _lock: lock })
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let long_reads = Arc::new(Semaphore::new(cores * LONG_READS_PER_CORE));
+        let path = path.to_owned();
+        Ok(Self { path, terms, readers, long_reads, writer, secret, clock, _lock: lock })
     }
 
     pub(super) fn terms(&self) -> &Vocabulary {
@@ -250,6 +259,8 @@ fn connect(path: &Path, flags: OpenFlags, cache_kib: i64) -> Result<Connection, 
     connection.pragma_update(None, "busy_timeout", 10_000)?;
     connection.pragma_update(None, "cache_size", -cache_kib)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // Else a statement is compiled again for every value bound to a LIMIT or an equality.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 

@@ -1,6 +1,7 @@
 //! Generated searches. Short ones run where they are called; one that may take long runs on a thread
 //! of its own; all end at [`super::READ_MS_MAX`].
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,6 +23,21 @@ impl Sqlite {
         }
         let query = query.clone();
         self.aside(move |this| this.with_reader(|c| page(c, &query))).await
+    }
+
+    pub(in crate::store) async fn explain(&self, query: &Query) -> Result<Vec<String>, StoreError> {
+        self.with_reader(|c| {
+            let mut statement = c.prepare(&format!("EXPLAIN QUERY PLAN {}", query.sql()))?;
+            let mut rows = statement.query(params_from_iter(query.arguments()))?;
+            let (mut depths, mut lines) = (HashMap::from([(0, 0)]), Vec::new());
+            while let Some(row) = rows.next()? {
+                let (id, parent): (i64, i64) = (row.get(0)?, row.get(1)?);
+                let depth = depths.get(&parent).copied().unwrap_or_default();
+                depths.insert(id, depth + 1);
+                lines.push(format!("{:width$}{}", "", row.get::<_, String>(3)?, width = 2 * depth));
+            }
+            Ok(lines)
+        })
     }
 
     pub(in crate::store) async fn numbers(
@@ -73,7 +89,14 @@ impl Sqlite {
         read: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let this = self.clone();
-        let done = tokio::task::spawn_blocking(move || read(&this)).await;
+        let permit = self.long_reads.clone().acquire_owned().await;
+        let permit = permit.map_err(|error| StoreError::Failed(error.to_string()))?;
+        // The permit goes along: a read goes on although its caller has gone away.
+        let run = move || {
+            let _permit = permit;
+            read(&this)
+        };
+        let done = tokio::task::spawn_blocking(run).await;
         done.map_err(|error| StoreError::Failed(error.to_string()))?
     }
 }
