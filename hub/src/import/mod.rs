@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`source`] | paths -> files -> texts, one after the other, each of bounded size |
 //! | [`bundle`] | a Bundle file: a transaction, or resources |
-//! | [`prepare`] | texts -> what can be written, on all processors |
-//! | [`write`] | into the record, in the order of the files |
+//! | [`mod@prepare`] | texts -> what can be written, on all processors |
+//! | [`mod@write`] | into the record, in the order of the files |
 //! | [`report`] | what became of it, without patient data |
 //! | [`progress`] | how far it is |
 //!

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fhir::definitions::ResourceType;
 use fhir::outcome::{Issue, IssueCode};
+use fhir::tree::Tree;
 use service::refusal::Refusal;
 
 use super::Record;
@@ -70,20 +71,20 @@ async fn ready_early(record: &Record, load: &Load) -> Option<Ready> {
 }
 
 fn resource(record: &Record, item: Item) -> (Origin, Judged) {
-    let mut of_type = None;
-    let written = write(record, &item, &mut of_type).map_err(|refusal| (of_type, refusal));
-    (item.origin, written)
+    let written = write(record, &item);
+    let judged = written.map_err(|refusal| (item.text.as_deref().ok().and_then(named), refusal));
+    (item.origin, judged)
 }
 
-fn write(
-    record: &Record,
-    item: &Item,
-    of_type: &mut Option<ResourceType>,
-) -> Result<Write, Refusal> {
+/// The type that a text names, however wrong the rest of it is.
+fn named(text: &[u8]) -> Option<ResourceType> {
+    Tree::parse(text).ok()?.text("resourceType")?.parse().ok()
+}
+
+fn write(record: &Record, item: &Item) -> Result<Write, Refusal> {
     let text = item.text.as_ref().map_err(Clone::clone)?;
     let within = item.origin.entry.map(|place| format!("Bundle.entry[{place}].resource"));
     let survey = sound(text, within.as_deref())?;
-    *of_type = survey.resource_type;
     let resource_type = survey.resource_type.ok_or_else(unknown_type)?;
     let at = within.as_deref().unwrap_or(resource_type.as_str());
     let id = survey.id.as_deref().ok_or_else(|| without_id(at))?.to_owned();

@@ -77,19 +77,35 @@ pub struct Statement {
 impl Statement {
     /// The statement of a hub so configured.
     pub fn of(config: &HubConfig) -> Self {
-        let text = serde_json::to_vec(&statement(config));
-        let text = text.expect("a JSON value always serialises");
+        let text = text(config);
         let digest = Sha256::digest(&text);
         let digest = u64::from_be_bytes(std::array::from_fn(|at| digest[at]));
         Self { text: text.into(), etag: format!("\"{digest:016x}\"") }
     }
 }
 
-fn statement(config: &HubConfig) -> Value {
+/// The statement's text. Each type is written and let go before the next: all of them at once would be
+/// the largest thing the hub ever holds.
+fn text(config: &HubConfig) -> Vec<u8> {
+    let json =
+        |value: &Value| serde_json::to_string(value).expect("a JSON value always serialises");
     let offers = offers();
+    let mut resources = String::new();
+    for resource_type in ResourceType::all() {
+        resources.push_str(if resources.is_empty() { "" } else { "," });
+        resources.push_str(&json(&resource(
+            resource_type,
+            &of_type(&offers, resource_type),
+            config,
+        )));
+    }
+    let head = json(&statement(&offers, config));
+    let (before, after) = head.split_once(r#""resource":[]"#).expect("the list of types is there");
+    format!(r#"{before}"resource":[{resources}]{after}"#).into_bytes()
+}
+
+fn statement(offers: &[Offer], config: &HubConfig) -> Value {
     let of_system: Vec<&Offer> = offers.iter().filter(|offer| is_of_system(offer)).collect();
-    let resources: Vec<Value> =
-        ResourceType::all().map(|t| resource(t, &of_type(&offers, t), config)).collect();
     let security = match config.security.mode {
         SecurityMode::Open => {
             "Every caller on this machine is the region's own organisation, with all rights: for \
@@ -103,7 +119,7 @@ fn statement(config: &HubConfig) -> Value {
     let mut rest = json!({
         "mode": "server",
         "security": {"cors": false, "description": security},
-        "resource": resources,
+        "resource": [],
         "interaction": interactions(&of_system),
     });
     add(&mut rest, "operation", operations(&of_system, "Resource"));

@@ -10,7 +10,7 @@
 //! | [`order`] | the order of the matches, as SQL and as comparison |
 //! | [`plan`] | what to ask the store, as SQL |
 //! | [`walk`] | from page to page while writers write |
-//! | [`include`] | what goes along with the matches |
+//! | [`mod@include`] | what goes along with the matches |
 //! | [`cursor`] | the next link's secret |
 //! | [`page`] | one page as a Bundle |
 //! | [`explain`] | how a search would be answered, for an operator |

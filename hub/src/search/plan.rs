@@ -33,7 +33,7 @@ pub struct Plan<'a> {
 pub enum Scope<'a> {
     /// All.
     All,
-    /// Those that are as they were in a state of the record: see [`crate::store::Store::mark`].
+    /// Those that are as they were in a state of the record: see [`crate::store::Store::page`].
     Unchanged(&'a str),
     /// Those that have changed since a state of the record.
     Changed(&'a str),
