@@ -71,6 +71,12 @@ pub enum StoreError {
     Failed(String),
 }
 
+/// Why a record of the first schema is not served: its index lacks what searches now rely on, and an
+/// answer that leaves something out must not look whole.
+const INDEX_TOO_OLD: &str = "the record was written by an earlier version, whose search index is \
+                             smaller: searching it would leave resources out. Keep that version for \
+                             it, and load its resources into an empty record for this one";
+
 /// Whose SQL a query is in, where the two differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]

@@ -253,6 +253,14 @@ async fn migrate(pool: &PgPool, base: &str) -> Result<Vocabulary, StoreError> {
         .fetch_one(&mut *transaction)
         .await?;
     let done = if empty { 0 } else { migrated(&mut transaction).await? };
+    if done == 1 {
+        let held: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM resource)")
+            .fetch_one(&mut *transaction)
+            .await?;
+        if held {
+            return Err(StoreError::Unavailable(super::INDEX_TOO_OLD.into()));
+        }
+    }
     for step in &MIGRATIONS[done..] {
         sqlx::raw_sql(*step).execute(&mut *transaction).await?;
     }

@@ -282,6 +282,12 @@ fn migrate(connection: &Connection, path: &Path, base: &str) -> Result<Vocabular
         let text = format!("the database has schema {found}; this program knows {known}");
         StoreError::Unavailable(text)
     })?;
+    if done == 1 {
+        let sql = "SELECT EXISTS (SELECT 1 FROM resource)";
+        if connection.query_row(sql, [], |row| row.get(0))? {
+            return Err(StoreError::Unavailable(super::INDEX_TOO_OLD.into()));
+        }
+    }
     for step in &MIGRATIONS[done..] {
         connection.execute_batch(step)?;
     }
