@@ -11,6 +11,7 @@ on_both_engines!(
     one_patient_holds_a_number,
     parallel_creates_all_land,
     a_hot_resource_takes_every_update,
+    what_is_refused_late_takes_nothing_along_and_leaves_nothing,
 );
 
 async fn one_of_many_writers_wins(kit: Kit) {
@@ -93,4 +94,32 @@ async fn a_hot_resource_takes_every_update(kit: Kit) {
     assert_eq!(kit.search("Patient/p/_history").await["total"], 121);
     kit.delete("Patient/p").await;
     kit.get("Patient/p").await.assert_refused(StatusCode::GONE);
+}
+
+async fn what_is_refused_late_takes_nothing_along_and_leaves_nothing(kit: Kit) {
+    let kit = Arc::new(kit);
+    let number = r#"{"system":"https://fhir.nhs.uk/Id/nhs-number","value":"9990000050"}"#;
+    let holder = format!(r#"{{"resourceType":"Patient","identifier":[{number}]}}"#);
+    assert_eq!(kit.post("Patient", &holder).await.status, StatusCode::CREATED);
+    let senders = (0..48).map(|sender| {
+        let kit = kit.clone();
+        // Every third wants a number that is taken: known only once all else of it is written.
+        let identifier = if sender % 3 == 0 { number } else { r#"{"value":"own"}"# };
+        let body = format!(
+            r#"{{"resourceType":"Bundle","type":"transaction","entry":[
+            {{"request":{{"method":"POST","url":"Basic"}},"resource":{{"resourceType":"Basic","code":{{"coding":[{{"system":"urn:late","code":"s{sender}"}}]}}}}}},
+            {{"request":{{"method":"POST","url":"Patient"}},"resource":{{"resourceType":"Patient","identifier":[{identifier}]}}}}]}}"#
+        );
+        tokio::spawn(async move { (sender, kit.post("", &body).await.status) })
+    });
+    for sent in futures::future::join_all(senders).await {
+        let (sender, status) = sent.unwrap();
+        let refused = sender % 3 == 0;
+        let expected = if refused { StatusCode::CONFLICT } else { StatusCode::OK };
+        assert_eq!(status, expected, "{sender}");
+        let found = kit.ids(&format!("Basic?code=urn:late%7Cs{sender}")).await.len();
+        assert_eq!(found, usize::from(!refused), "{sender}");
+    }
+    assert_eq!(kit.search("Basic/_history?_count=100").await["total"], 32);
+    assert_eq!(kit.count("Patient").await, 33);
 }

@@ -75,14 +75,17 @@ struct Apply<'a> {
 
 impl Apply<'_> {
     fn write(&mut self, entry: usize, write: &Write) -> Result<Written, StoreError> {
-        let key = self.key(Target::resource(write.resource_type, &write.id))?;
-        let current = self.current(key)?;
+        // Decided before anything is changed: a refusal then has nothing to undo.
+        let own = Target::resource(write.resource_type, &write.id);
+        let known = self.found(&own)?;
+        let current = known.map(|key| self.current(key)).transpose()?.flatten();
         let refused = |conflict| StoreError::Conflict { entry, conflict };
         let decision = decide(write, current.as_ref(), self.turn.now).map_err(refused)?;
         let created = current.as_ref().is_none_or(|version| version.method == Method::Delete);
         let Decision::Store(version) = decision else {
             return Ok(Written { version: current, created: false, stored: false });
         };
+        let key = known.map_or_else(|| self.enter(own), Ok)?;
         let old = index_of(current.as_ref(), write.resource_type, &write.id, self.terms);
         let new = write.action.content().map(|content| &content.index);
         for target in old.iter().chain(new).flat_map(targets).collect::<Vec<_>>() {
@@ -99,10 +102,10 @@ impl Apply<'_> {
         Ok(Written { version: Some(version), created, stored: true })
     }
 
-    /// The directory key of a target; entered if it was never mentioned.
-    fn key(&mut self, target: Target) -> Result<i64, StoreError> {
-        if let Some(key) = self.keys.get(&target) {
-            return Ok(*key);
+    /// The directory key of a target, if it was ever mentioned.
+    fn found(&mut self, target: &Target) -> Result<Option<i64>, StoreError> {
+        if let Some(key) = self.keys.get(target) {
+            return Ok(Some(*key));
         }
         let space = target.space.number(|t| self.terms.resource_type(t));
         let select = "SELECT key FROM directory WHERE type = ?1 AND id = ?2";
@@ -111,14 +114,26 @@ impl Apply<'_> {
             .prepare_cached(select)?
             .query_row(params![space, target.id], |row| row.get(0))
             .optional()?;
-        let key = if let Some(key) = found {
-            key
-        } else {
-            self.connection
-                .prepare_cached("INSERT INTO directory (type, id) VALUES (?1, ?2)")?
-                .execute(params![space, target.id])?;
-            self.connection.last_insert_rowid()
-        };
+        if let Some(key) = found {
+            self.keys.insert(target.clone(), key);
+        }
+        Ok(found)
+    }
+
+    /// The directory key of a target; entered if it was never mentioned.
+    fn key(&mut self, target: Target) -> Result<i64, StoreError> {
+        match self.found(&target)? {
+            Some(key) => Ok(key),
+            None => self.enter(target),
+        }
+    }
+
+    fn enter(&mut self, target: Target) -> Result<i64, StoreError> {
+        let space = target.space.number(|t| self.terms.resource_type(t));
+        self.connection
+            .prepare_cached("INSERT INTO directory (type, id) VALUES (?1, ?2)")?
+            .execute(params![space, target.id])?;
+        let key = self.connection.last_insert_rowid();
         self.keys.insert(target, key);
         Ok(key)
     }

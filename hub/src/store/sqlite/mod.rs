@@ -7,6 +7,7 @@
 #![expect(clippy::unused_async, reason = "the engines are called alike")]
 
 mod apply;
+mod group;
 mod history;
 mod once;
 mod registration;
