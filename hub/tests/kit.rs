@@ -261,7 +261,8 @@ pub(crate) fn matches(bundle: &Value) -> Vec<String> {
 pub(crate) fn link(bundle: &Value, relation: &str) -> Option<String> {
     let links = bundle["link"].as_array()?;
     let link = links.iter().find(|link| link["relation"] == relation)?;
-    Some(link["url"].as_str()?.strip_prefix("http://hub.test/FHIR/R4/")?.to_owned())
+    let below = link["url"].as_str()?.strip_prefix("http://hub.test/FHIR/R4")?;
+    Some(below.trim_start_matches('/').to_owned())
 }
 
 /// Runs each story on both engines.

@@ -13,6 +13,7 @@ mod import;
 mod kit;
 mod once;
 mod operation;
+mod oracle;
 mod patch;
 mod race;
 mod real_input;

@@ -67,8 +67,8 @@ impl Criteria<'_> {
     fn identified(&self, name: &str, values: &[&str]) -> Result<Keys, Refusal> {
         let (mut numbers, mut others) = (Vec::new(), Vec::new());
         for value in values {
-            let test = TokenTest::parse(value).filter(|test| test.code.is_some());
-            let test = test.ok_or_else(|| invalid(name, "must hold the identifier's value"))?;
+            let must = "must hold the identifier's system, value, or both";
+            let test = TokenTest::parse(value).ok_or_else(|| invalid(name, must))?;
             match (test.system.as_deref(), test.code.as_deref()) {
                 (Some(system), Some(code)) if PatientNumber::is_system(system) => {
                     let system = PatientNumber::canonical_system(system);

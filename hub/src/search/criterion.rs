@@ -386,17 +386,18 @@ impl Parameter<'_> {
             ParameterKind::Reference | ParameterKind::String => Table::Reference,
             ParameterKind::Composite => return Err(no_modifier(self.name)),
         };
-        let own = Condition::Present(Under::Parameters(self.own()), table);
-        // A Reference may say whom it means by identifier alone.
-        let identifier = self.numbers.iter().map(|numbers| numbers.identifier);
-        let identifier: Vec<i64> = identifier.filter(|number| *number != 0).collect();
-        let refers = self.definition.kind == ParameterKind::Reference && !identifier.is_empty();
-        let present = if refers {
-            let other = Condition::Present(Under::Parameters(identifier), Table::Token);
-            Condition::Any(vec![own, other])
-        } else {
-            own
+        // A concept may be in words alone; a Reference may say whom it means by identifier alone.
+        let beside = |number: fn(&Numbers) -> i64| -> Vec<i64> {
+            self.numbers.iter().map(number).filter(|number| *number != 0).collect()
         };
+        let beside = match self.definition.kind {
+            ParameterKind::Token => (beside(|numbers| numbers.text), Table::Reference),
+            ParameterKind::Reference => (beside(|numbers| numbers.identifier), Table::Token),
+            _ => (Vec::new(), table),
+        };
+        let all = [(self.own(), table), beside].into_iter().filter(|(of, _)| !of.is_empty());
+        let any = all.map(|(of, table)| Condition::Present(Under::Parameters(of), table));
+        let present = Condition::Any(any.collect());
         match values {
             ["false"] => Ok(present),
             ["true"] => Ok(Condition::Not(Box::new(present))),

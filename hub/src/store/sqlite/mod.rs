@@ -42,7 +42,7 @@ const MIGRATIONS: [&str; 2] = [
     include_str!("../schema/sqlite/0002_search_and_kept_answers.sql"),
 ];
 /// Page cache of the writer, in KiB; of a reader, in KiB.
-const WRITER_CACHE_KIB: i64 = 64 << 10;
+const WRITER_CACHE_KIB: i64 = 32 << 10;
 const READER_CACHE_KIB: i64 = 4 << 10;
 /// Long reads at a time, for each core; more wait. Each has a reader's memory, and more would not be
 /// done sooner; one core's worth would be held up by a few slow ones.
@@ -73,8 +73,9 @@ impl Sqlite {
             return Err(StoreError::Unavailable("SQLite 3.51.3 or later is needed".into()));
         }
         let lock = lock(path)?;
-        let connection = connect(path, OpenFlags::default(), WRITER_CACHE_KIB)?;
+        let connection = connect(path, OpenFlags::default())?;
         let terms = migrate(&connection, path, base)?;
+        set_cache(&connection, WRITER_CACHE_KIB)?;
         // The lock says that nobody is sending any more: what was leased, waiting or parked is due.
         connection
             .execute("UPDATE registration SET due = 0, state = 0 WHERE state IN (0, 2)", [])?;
@@ -203,7 +204,8 @@ struct Reader {
 impl Reader {
     fn open(path: &Path) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = connect(path, flags, READER_CACHE_KIB)?;
+        let mut connection = connect(path, flags)?;
+        set_cache(&connection, READER_CACHE_KIB)?;
         let ends_ms = Arc::new(AtomicU64::new(u64::MAX));
         let ends = ends_ms.clone();
         let overdue = move || now_ms() > ends.load(Ordering::Relaxed);
@@ -254,15 +256,21 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn connect(path: &Path, flags: OpenFlags, cache_kib: i64) -> Result<Connection, StoreError> {
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.set_prepared_statement_cache_capacity(256);
     connection.pragma_update(None, "busy_timeout", 10_000)?;
-    connection.pragma_update(None, "cache_size", -cache_kib)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // Else a statement is compiled again for every value bound to a LIMIT or an equality.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
+}
+
+/// Sets the page cache. SQLite counts it in pages, of the size that the file is known to have when it is
+/// asked: so the file is looked at first.
+fn set_cache(connection: &Connection, kib: i64) -> Result<(), StoreError> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    Ok(connection.pragma_update(None, "cache_size", -kib)?)
 }
 
 /// Brings an empty or older database to the latest of [`MIGRATIONS`] and reads its terms.
