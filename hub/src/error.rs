@@ -9,6 +9,8 @@
 //! | client ids off | 405 | business-rule |
 //! | duplicate identifier | 409 | duplicate |
 //! | overloaded | 503 + Retry-After | throttled |
+//! | index being rebuilt | 503 + Retry-After | transient |
+//! | index of another version | 503 + Retry-After | transient |
 //! | store full | 507 | no-store |
 //! | store unavailable | 503 + Retry-After | transient |
 //! | store failed | 500 | exception |
@@ -23,6 +25,9 @@ use thiserror::Error;
 
 use crate::store::StoreError;
 use crate::store::write::Conflict;
+
+/// When to ask again whether the index is whole, in seconds.
+const REBUILDING_S: u64 = 10;
 
 /// Why an interaction did not succeed.
 #[derive(Debug, Error)]
@@ -73,13 +78,36 @@ impl From<HubError> for Refusal {
 fn store(error: StoreError) -> Refusal {
     match error {
         StoreError::Conflict { entry, conflict } => conflicting(entry, conflict),
-        // Whoever rests a write on a search decides again; only one that never came to rest gets here.
-        StoreError::Moved | StoreError::Overloaded => Refusal::error(
+        // Whoever rests on what has moved decides again; only one that never came to rest gets here.
+        StoreError::Moved => Refusal::error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            IssueCode::Throttled,
+            "What this rests on has changed again and again meanwhile. Nothing was stored; try again \
+             shortly.",
+        )
+        .retry_after_s(1),
+        StoreError::Overloaded => Refusal::error(
             StatusCode::SERVICE_UNAVAILABLE,
             IssueCode::Throttled,
             "More writes are waiting than can be accepted. Nothing was stored; try again shortly.",
         )
         .retry_after_s(1),
+        StoreError::Rebuilding { percent } => {
+            let text = format!(
+                "The record's index is being rebuilt, and {percent} % of it is done. Until it is \
+                 whole nothing is searched, for the answer would leave something out; reading and \
+                 writing by id go on. Try again later."
+            );
+            Refusal::error(StatusCode::SERVICE_UNAVAILABLE, IssueCode::Transient, text)
+                .retry_after_s(REBUILDING_S)
+        }
+        StoreError::Outdated => {
+            tracing::error!("the record's index is made by another version of this program");
+            let text = "This server is of another version than the record's index, and cannot use \
+                        it. Nothing was stored; ask another server of the record.";
+            Refusal::error(StatusCode::SERVICE_UNAVAILABLE, IssueCode::Transient, text)
+                .retry_after_s(REBUILDING_S)
+        }
         StoreError::TooSlow => Refusal::error(
             StatusCode::BAD_REQUEST,
             IssueCode::TooCostly,

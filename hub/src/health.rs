@@ -6,13 +6,21 @@ use fhir::definitions::ResourceType;
 use service::admin::{Check, Health};
 
 use crate::Hub;
+use crate::store::StoreError;
 
 impl Health for Hub {
     async fn checks(&self) -> Vec<Check> {
         let read = self.store.read(ResourceType::PATIENT, "readiness").await;
         let stopped = || "the writer has stopped for safety; see the log".to_owned();
         let unsound = || "the audit journal could not be synced; see the log".to_owned();
+        let generation = self.store.generation();
+        let index = match (generation.is_ours(), generation.standing.percent()) {
+            (false, _) => Some(StoreError::Outdated.to_string()),
+            (true, 100) => None,
+            (true, percent) => Some(StoreError::Rebuilding { percent }.to_string()),
+        };
         vec![
+            Check { name: "index", problem: index },
             Check { name: "reading", problem: read.err().map(|error| error.to_string()) },
             Check { name: "writing", problem: (!self.store.is_writable()).then(stopped) },
             Check { name: "audit", problem: (!self.journal.is_sound()).then(unsound) },
@@ -20,7 +28,12 @@ impl Health for Hub {
     }
 
     async fn metrics(&self) -> String {
-        let mut text = String::new();
+        let generation = self.store.generation();
+        let (percent, done) = (generation.standing.percent(), generation.done);
+        let mut text = format!(
+            "# TYPE hub_index_percent gauge\nhub_index_percent {percent}\n\
+             # TYPE hub_index_walked gauge\nhub_index_walked {done}\n"
+        );
         if let Ok((waiting, parked)) = self.store.registration_depth().await {
             // Writing into a String cannot fail.
             let _ = write!(

@@ -9,6 +9,7 @@
 //! | [`search`] | a query string in, a searchset out |
 //! | [`store`] | versions, index, writer, on SQLite and PostgreSQL |
 //! | [`import`] | folders and files into the record, without HTTP |
+//! | [`reindex`] | the index made anew while the record is in use |
 //! | [`registration`] | outbox -> record locator |
 //! | [`error`] | the one table from error to status |
 //! | [`health`] | readiness and metrics |
@@ -26,6 +27,7 @@ pub mod import;
 pub mod interaction;
 pub mod operation;
 pub mod registration;
+pub mod reindex;
 pub mod routes;
 pub mod search;
 pub mod store;
@@ -69,6 +71,8 @@ pub struct Hub {
     /// The CapabilityStatement.
     pub metadata: Statement,
     wake: Arc<Notify>,
+    /// Told when the index is begun anew.
+    begun: Notify,
 }
 
 impl Hub {
@@ -86,7 +90,7 @@ impl Hub {
         let seal = Seal::new(store.secret());
         let metadata = Statement::of(&config);
         let wake = Arc::new(Notify::new());
-        Ok(Arc::new(Self { config, store, clock, journal, seal, metadata, wake }))
+        Ok(Arc::new(Self { config, store, clock, journal, seal, metadata, wake, begun: Notify::new() }))
     }
 
     /// Everything the hub answers.
@@ -103,6 +107,7 @@ impl Hub {
     ) -> Result<(), ProgramError> {
         let drain = Duration::from_millis(self.config.server.drain_ms);
         let sender = tokio::spawn(self.clone().register(self.locator()?, shutdown.clone()));
+        let keeper = tokio::spawn(self.clone().keep_index(shutdown.clone()));
         if let Some(admin) = admin {
             let router = service::admin::router(self.clone());
             let router = router.merge(search::explain::router(self.clone()));
@@ -111,6 +116,7 @@ impl Hub {
         serve(listener, self.router(), shutdown, drain).await;
         // The sender ends by itself; what it had not settled is tried again at the next start.
         let _ = sender.await;
+        let _ = keeper.await;
         self.store.close().await;
         Ok(())
     }
@@ -126,6 +132,10 @@ impl Hub {
             .map_err(|error| ProgramError::failed("building the HTTP client", error))?;
         let ods = self.config.region.ods.clone();
         Ok(Some(Locator::new(client, &locator.url, ods, self.base())))
+    }
+
+    async fn keep_index(self: Arc<Self>, shutdown: Shutdown) {
+        reindex::walk::keep(&self, shutdown).await;
     }
 
     async fn register(self: Arc<Self>, locator: Option<Locator>, shutdown: Shutdown) {

@@ -5,7 +5,7 @@
 //! | [`resource_type`] | [`ResourceType`]: the 146 names, as a number |
 //! | [`elements`] | [`Type`] and [`Element`]: every JSON member of every type |
 //! | [`value_sets`] | [`ValueSet`]: the codes that required bindings allow |
-//! | [`search`] | [`SearchParameter`]: where in the JSON its values are |
+//! | [`search`] | [`SearchParameter`]: where in the JSON its values are; [`SearchParameters`]: all |
 //! | [`compartments`] | [`Compartment`]: which parameters lead into it |
 //! | [`hierarchy`] | which codes of HL7's own code systems are below which |
 //!
@@ -24,25 +24,29 @@ use std::sync::LazyLock;
 pub use compartments::Compartment;
 pub use elements::{DataType, Element, Primitive, Type};
 pub use resource_type::{ResourceType, TypeSet, UnknownResourceType};
-pub use search::{Component, Leaf, ParameterKind, SearchParameter, Step, Term};
+pub use search::{Component, Leaf, ParameterKind, SearchParameter, SearchParameters, Step, Term};
 pub use value_sets::ValueSet;
 
 /// Everything the tables say.
 struct Definitions {
     elements: elements::Elements,
     value_sets: value_sets::ValueSets,
-    parameters: search::Parameters,
+    parameters: search::SearchParameters,
     compartments: compartments::Compartments,
     hierarchies: hierarchy::Hierarchies,
 }
+
+/// The tables that say what a resource is found by: `search-parameters.tsv` and `compartments.tsv`.
+pub const SEARCH_TABLES: [&str; 2] =
+    [include_str!("search-parameters.tsv"), include_str!("compartments.tsv")];
 
 static DEFINITIONS: LazyLock<Definitions> = LazyLock::new(|| {
     let value_sets = value_sets::ValueSets::read(include_str!("value-sets.tsv"));
     Definitions {
         elements: elements::Elements::read(include_str!("elements.tsv"), &value_sets),
         value_sets,
-        parameters: search::Parameters::read(include_str!("search-parameters.tsv")),
-        compartments: compartments::Compartments::read(include_str!("compartments.tsv")),
+        parameters: search::SearchParameters::read(SEARCH_TABLES[0]),
+        compartments: compartments::Compartments::read(SEARCH_TABLES[1]),
         hierarchies: hierarchy::Hierarchies::read(include_str!("code-hierarchies.tsv")),
     }
 });
@@ -65,9 +69,7 @@ impl ResourceType {
 
     /// The search parameter of that code.
     pub fn search_parameter(self, code: &str) -> Option<&'static SearchParameter> {
-        let parameters = self.search_parameters();
-        let found = parameters.binary_search_by(|p| p.code.cmp(code)).ok()?;
-        Some(&parameters[found])
+        DEFINITIONS.parameters.named(self, code)
     }
 
     /// The search parameters that put a resource of this type into a compartment; none if it is never in one.

@@ -1,6 +1,8 @@
 //! Search parameters, compiled to JSON members. <https://hl7.org/fhir/R4/searchparameter-registry.html>
 
-use super::{ResourceType, TypeSet, lines};
+use std::sync::Arc;
+
+use super::{DEFINITIONS, ResourceType, TypeSet, lines};
 
 /// The kinds of parameter. <https://hl7.org/fhir/R4/search.html#ptypes>
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,9 +37,9 @@ impl ParameterKind {
         Self::ALL[self as usize].0
     }
 
-    fn named(name: &str) -> Self {
-        let found = Self::ALL.iter().find(|(n, _)| *n == name);
-        found.expect("the table names the nine kinds").1
+    /// The kind of that code.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(n, _)| *n == name).map(|(_, kind)| *kind)
     }
 }
 
@@ -141,8 +143,8 @@ pub enum Leaf {
 }
 
 impl Leaf {
-    fn read(kind: ParameterKind, data_type: &str) -> Self {
-        match (data_type, kind) {
+    fn read(kind: ParameterKind, data_type: &str) -> Option<Self> {
+        Some(match (data_type, kind) {
             ("Address", _) => Self::Address,
             ("CodeableConcept", _) => Self::CodeableConcept,
             ("Coding", _) => Self::Coding,
@@ -165,14 +167,14 @@ impl Leaf {
             (_, ParameterKind::Uri) => Self::Uri,
             (_, ParameterKind::String) => Self::Text,
             ("code" | "id" | "boolean" | "string" | "uri", ParameterKind::Token) => Self::Code,
-            _ => panic!("the table has a data type that {kind:?} cannot search: {data_type}"),
-        }
+            _ => return None,
+        })
     }
 }
 
 impl Term {
     /// One term of the table: see the head of `search-parameters.tsv`.
-    fn read(kind: ParameterKind, text: &'static str) -> Self {
+    fn read(kind: ParameterKind, text: &'static str) -> Option<Self> {
         let from_resource = text.starts_with('/');
         let text = text.trim_start_matches('/');
         let (path, leaf) = text.split_once(':').unwrap_or((text, ""));
@@ -186,18 +188,13 @@ impl Term {
         };
         let leaf = match kind {
             ParameterKind::Composite => Leaf::Context,
-            _ => Leaf::read(kind, leaf),
+            _ => Leaf::read(kind, leaf)?,
         };
-        Self {
-            steps: steps(path),
-            leaf,
-            target: target.map(|t| t.parse().expect("the table names resource types")),
-            system,
-            from_resource,
-        }
+        let target = target.map(str::parse).transpose().ok()?;
+        Some(Self { steps: steps(path), leaf, target, system, from_resource })
     }
 
-    fn union(kind: ParameterKind, text: &'static str) -> Vec<Self> {
+    fn union(kind: ParameterKind, text: &'static str) -> Option<Vec<Self>> {
         text.split('|').map(|term| Self::read(kind, term)).collect()
     }
 }
@@ -218,34 +215,55 @@ fn steps(path: &'static str) -> Vec<Step> {
     steps
 }
 
-/// `search-parameters.tsv`: parameters by resource type, in order of their codes.
-pub(super) struct Parameters(Vec<Vec<SearchParameter>>);
+/// The search parameters of all types: those of `search-parameters.tsv`, and perhaps some of a record's
+/// own.
+#[derive(Debug, Clone)]
+pub struct SearchParameters(Vec<Arc<[SearchParameter]>>);
 
-impl Parameters {
+impl SearchParameters {
+    /// FHIR's own.
+    pub fn published() -> &'static Self {
+        &DEFINITIONS.parameters
+    }
+
+    /// All parameters of a type, the common ones included, in order of their codes.
+    pub fn of(&self, resource_type: ResourceType) -> &[SearchParameter] {
+        &self.0[resource_type.index()]
+    }
+
+    /// The parameter of that code.
+    pub fn named(&self, resource_type: ResourceType, code: &str) -> Option<&SearchParameter> {
+        let parameters = self.of(resource_type);
+        let found = parameters.binary_search_by(|p| p.code.cmp(code)).ok()?;
+        Some(&parameters[found])
+    }
+
     pub(super) fn read(table: &'static str) -> Self {
         let mut common = Vec::new();
         let mut of_type = vec![Vec::new(); ResourceType::all().len()];
         for line in lines(table) {
-            let (base, parameter) = parameter(line);
+            let (base, parameter) = parameter(line).expect("the table is as its head says");
             match base.parse::<ResourceType>() {
                 Ok(base) => of_type[base.index()].push(parameter),
                 Err(_) => common.push(parameter),
             }
         }
-        for parameters in &mut of_type {
+        let all = |mut parameters: Vec<SearchParameter>| {
             parameters.extend(common.iter().cloned());
-            parameters.sort_by_key(|p| p.code);
-            let parts: Vec<_> = (0..parameters.len()).map(|at| parts(parameters, at)).collect();
-            for (parameter, parts) in parameters.iter_mut().zip(parts) {
-                parameter.parts = parts;
-            }
-        }
-        Self(of_type)
+            ordered(parameters)
+        };
+        Self(of_type.into_iter().map(all).collect())
     }
+}
 
-    pub(super) fn of(&self, resource_type: ResourceType) -> &[SearchParameter] {
-        &self.0[resource_type.index()]
+/// A type's parameters in order of their codes, each knowing its parts.
+fn ordered(mut parameters: Vec<SearchParameter>) -> Arc<[SearchParameter]> {
+    parameters.sort_by_key(|p| p.code);
+    let parts: Vec<_> = (0..parameters.len()).map(|at| parts(&parameters, at)).collect();
+    for (parameter, parts) in parameters.iter_mut().zip(parts) {
+        parameter.parts = parts;
     }
+    parameters.into()
 }
 
 /// The parameters of which the one at `whole` is the union, if each has fewer terms than it.
@@ -265,12 +283,13 @@ fn parts(parameters: &[SearchParameter], whole: usize) -> Vec<usize> {
     if of.terms.len() > 1 && of.terms.iter().all(covers) { found } else { Vec::new() }
 }
 
-fn parameter(line: &'static str) -> (&'static str, SearchParameter) {
+/// One line of the table: see its head.
+fn parameter(line: &'static str) -> Option<(&'static str, SearchParameter)> {
     let mut columns = line.split('\t');
-    let mut column = || columns.next().expect("a line has five columns");
-    let (base, code, kind) = (column(), column(), column());
-    let (targets, terms) = (column(), column());
-    let kind = ParameterKind::named(kind);
+    let mut column = || columns.next();
+    let (base, code, kind) = (column()?, column()?, column()?);
+    let (targets, terms) = (column()?, column()?);
+    let kind = ParameterKind::named(kind)?;
     let targets = match targets {
         "*" => ResourceType::all().collect(),
         _ => TypeSet::listed(targets).iter().collect(),
@@ -279,16 +298,15 @@ fn parameter(line: &'static str) -> (&'static str, SearchParameter) {
         code,
         kind,
         targets,
-        terms: Term::union(kind, terms),
-        components: columns.map(component).collect(),
+        terms: Term::union(kind, terms)?,
+        components: columns.map(component).collect::<Option<_>>()?,
         parts: Vec::new(),
     };
-    (base, parameter)
+    Some((base, parameter))
 }
 
-fn component(column: &'static str) -> Component {
+fn component(column: &'static str) -> Option<Component> {
     let mut words = column.splitn(3, ' ');
-    let mut word = || words.next().expect("a component has three words");
-    let (code, kind, terms) = (word(), ParameterKind::named(word()), word());
-    Component { code, kind, terms: Term::union(kind, terms) }
+    let (code, kind, terms) = (words.next()?, ParameterKind::named(words.next()?)?, words.next()?);
+    Some(Component { code, kind, terms: Term::union(kind, terms)? })
 }

@@ -37,6 +37,7 @@ use tokio::sync::mpsc;
 
 use crate::Hub;
 use crate::config::HubConfig;
+use crate::reindex::walk::walk;
 use crate::store::vocabulary::Vocabulary;
 use crate::store::write::Write;
 use prepare::{Prepared, prepare};
@@ -66,7 +67,7 @@ enum Record {
     /// Into the record, in this name.
     Open(Arc<Hub>, Caller),
     /// Nowhere.
-    Rehearsal { terms: Vocabulary, base: String, clock: Clock },
+    Rehearsal { terms: Arc<Vocabulary>, base: String, clock: Clock },
 }
 
 /// Imports what the options name. Nothing is imported unless all paths can be.
@@ -144,18 +145,22 @@ impl Record {
         if dry_run {
             fhir::definitions::load();
             let base = config.server.base().to_owned();
-            return Ok(Self::Rehearsal { terms: Vocabulary::of_no_store(&base), base, clock });
+            let terms = Arc::new(Vocabulary::of_no_store(&base));
+            return Ok(Self::Rehearsal { terms, base, clock });
         }
         let organisation = Arc::new(config.region.ods.clone());
         let hub = Hub::open(config, clock).await.map_err(in_use)?;
+        // Transactions may rest on what they search for.
+        let walked = walk(&hub.store).await;
+        walked.map_err(|error| ProgramError::failed("rebuilding the index", error))?;
         let correlation = Correlation::of(&HeaderMap::new());
         Ok(Self::Open(hub, Caller { organisation, correlation }))
     }
 
-    fn terms(&self) -> &Vocabulary {
+    fn terms(&self) -> Arc<Vocabulary> {
         match self {
             Self::Open(hub, _) => hub.store.terms(),
-            Self::Rehearsal { terms, .. } => terms,
+            Self::Rehearsal { terms, .. } => terms.clone(),
         }
     }
 

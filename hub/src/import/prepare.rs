@@ -48,7 +48,7 @@ pub(super) async fn prepare(record: Arc<Record>, piece: Piece) -> Prepared {
     let read = tokio::task::spawn_blocking(move || {
         let load = Load::read(text, own.base())?;
         let types = match &*own {
-            Record::Rehearsal { .. } => Some(load.rehearse(own.terms(), own.now())?),
+            Record::Rehearsal { .. } => Some(load.rehearse(&own.terms(), own.now())?),
             Record::Open(..) => None,
         };
         Ok::<_, Refusal>((load, types))
@@ -101,7 +101,7 @@ fn write(record: &Record, item: &Item) -> Result<Write, Refusal> {
         }
     };
     let text = rewritten.as_deref().unwrap_or(text);
-    let content = content(text, resource_type, &id, at, record.terms(), record.now())?;
+    let content = content(text, resource_type, &id, at, &record.terms(), record.now())?;
     let action = Action::Update { content, may_create: record.may_create() };
     Ok(Write { resource_type, id, action, if_match: None })
 }

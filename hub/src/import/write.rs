@@ -73,10 +73,16 @@ async fn batch(
             continue;
         }
         let writes: Vec<Write> = part.iter().map(|(_, write)| write.clone()).collect();
+        let types = part.iter().map(|(_, write)| write.resource_type);
         match send(hub, caller, writes, Vec::new()).await {
             Ok(written) => {
-                let types = part.iter().map(|(_, write)| write.resource_type);
                 types.zip(&written).for_each(|(t, written)| report.wrote(t, written));
+            }
+            // The index is made by other rules than they were prepared for.
+            Err(HubError::Store(StoreError::Moved)) => {
+                let terms = hub.store.terms();
+                part.iter_mut().for_each(|(_, write)| write.index_by(&terms));
+                parts.push(part);
             }
             Err(error) if is_stopped(&error) => return Err(stopped(error)),
             Err(error) if part.len() == 1 => {

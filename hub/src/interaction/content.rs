@@ -102,7 +102,7 @@ pub fn prepare(
     at: &str,
     hub: &Hub,
 ) -> Result<Content, Refusal> {
-    content(text, resource_type, id, at, hub.store.terms(), hub.clock.now_micros())
+    content(text, resource_type, id, at, &hub.store.terms(), hub.clock.now_micros())
 }
 
 /// [`prepare`] in these terms, `now` (microseconds since 1970).

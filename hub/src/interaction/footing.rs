@@ -75,7 +75,7 @@ impl<'a> Footing<'a> {
         query.push("WHERE d.type = ").number(self.hub.store.terms().resource_type(resource_type));
         query.push(" AND d.id = ").text(id);
         let keys = current.iter().map(|version| version.version).collect();
-        self.expected.push(Expected { query, keys });
+        self.expected.push(Expected { query, keys, generation: None });
         Ok(current)
     }
 

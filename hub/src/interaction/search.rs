@@ -17,6 +17,7 @@ use service::journal::Detail;
 use service::refusal::Refusal;
 use url::form_urlencoded;
 
+use super::footing::Patience;
 use super::preconditions::strict;
 use crate::Hub;
 use crate::error::HubError;
@@ -67,9 +68,16 @@ async fn search(
     // The types of a search over all types are in what was asked.
     let types = if place.path.is_empty() { types(&pairs)? } else { place.types };
     let place = Place { types, ..place };
-    let search = parse(place, &pairs, strict(headers), hub.store.terms(), hub.base())?;
-    let bundle = page::run(hub, caller, &search, resume).await?;
-    Ok(Answer::resource(StatusCode::OK, bundle))
+    let mut patience = Patience::default();
+    loop {
+        let terms = hub.store.terms();
+        let search = parse(place.clone(), &pairs, strict(headers), &terms, hub.base())?;
+        match page::run(hub, caller, (&search, &terms), resume.clone()).await {
+            // The index is made by other rules now: they decide what was asked.
+            Err(error) if patience.bears(&error) => patience.pause().await,
+            bundle => return Ok(Answer::resource(StatusCode::OK, bundle?)),
+        }
+    }
 }
 
 /// What was asked in the first place, and where to take it up again.
@@ -128,7 +136,7 @@ fn in_compartment(hub: &Hub, owner: &str, id: &str, member: &str) -> Result<Plac
         "*" => ResourceType::all().filter(|t| !t.compartment(of).is_empty()).collect(),
         member => vec![resource_type(member)?],
     };
-    let compartment = compartment(owner, id, &types, hub.store.terms());
+    let compartment = compartment(owner, id, &types, &hub.store.terms());
     Ok(Place { path: format!("{owner}/{id}/{member}"), types, compartment })
 }
 

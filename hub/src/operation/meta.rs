@@ -83,6 +83,8 @@ pub(super) async fn change(
                 conflict: Conflict::VersionMismatch { .. },
                 ..
             })) if wanted.is_none() => continue,
+            // The index is made by other rules now.
+            Err(HubError::Store(StoreError::Moved)) => continue,
             written => written?,
         };
         let version = written.into_iter().next().and_then(|written| written.version);

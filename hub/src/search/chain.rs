@@ -102,7 +102,7 @@ impl Criteria<'_> {
             return Err(invalid(name, must));
         };
         let source: ResourceType = source.parse().map_err(|_| invalid(name, must))?;
-        let reference = source.search_parameter(code);
+        let reference = self.terms.definition(source, code);
         let reference = reference.filter(|p| p.kind == ParameterKind::Reference);
         let reference = reference.ok_or_else(|| invalid(name, must))?;
         if !types.iter().any(|t| reference.targets.contains(t)) {

@@ -34,7 +34,7 @@ pub(super) struct Parameter<'a> {
     /// As it is asked for, for refusals.
     pub name: &'a str,
     /// Its definition; the first type's, where there are several.
-    pub definition: &'static SearchParameter,
+    pub definition: &'a SearchParameter,
     /// Its numbers in all types.
     pub numbers: Vec<Numbers>,
     /// Whether whatever it refers to as a Patient has the resource in its compartment.
@@ -96,15 +96,15 @@ impl Criteria<'_> {
 
     /// The parameter of that code, if all types have one of the same kind.
     pub(super) fn parameter<'n>(
-        &self,
+        &'n self,
         types: &[ResourceType],
         code: &str,
         name: &'n str,
     ) -> Option<Parameter<'n>> {
-        let definition = types.first()?.search_parameter(code)?;
+        let definition = self.terms.definition(*types.first()?, code)?;
         let mut numbers = Vec::new();
         for resource_type in types {
-            let same = resource_type.search_parameter(code)?.kind == definition.kind;
+            let same = self.terms.definition(*resource_type, code)?.kind == definition.kind;
             numbers.extend(same.then(|| self.terms.numbers(*resource_type, code))?);
         }
         let in_compartment = matches!(types, [one] if leads_into_compartment(*one, definition));

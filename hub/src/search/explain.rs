@@ -67,7 +67,7 @@ async fn explanation(hub: &Hub, asked: &str) -> Result<Explanation, HubError> {
     let (path, query) = asked.split_once('?').unwrap_or((asked, ""));
     let pairs = decode(query.as_bytes());
     let place = below(hub, path, &pairs)?;
-    let search = parse(place, &pairs, false, hub.store.terms(), hub.base())?;
+    let search = parse(place, &pairs, false, &hub.store.terms(), hub.base())?;
     let units = if search.needs_units { units(hub).await? } else { Vec::new() };
     let plan = plan(hub, &search, &units);
     let page = plan.page(Scope::All, None, search.count + 1);

@@ -94,7 +94,7 @@ impl Include {
 fn numbers(sources: &[ResourceType], code: &str, terms: &Vocabulary) -> Vec<i64> {
     let mut numbers = Vec::new();
     for source in sources {
-        for parameter in source.search_parameters() {
+        for parameter in terms.definitions(*source) {
             let asked = code == "*" || code == parameter.code;
             if asked && parameter.kind == ParameterKind::Reference {
                 numbers.extend(terms.numbers(*source, parameter.code).iter().map(|n| n.own));

@@ -17,6 +17,7 @@ use crate::Hub;
 use crate::error::HubError;
 use crate::store::query::Found;
 use crate::store::target::SEPARATOR;
+use crate::store::vocabulary::Vocabulary;
 
 /// Included resources on one page; more come on pages of their own.
 const INCLUDED_COUNT: usize = 1_000;
@@ -38,13 +39,15 @@ struct Shown {
     total: Option<u64>,
 }
 
-/// Runs a search and writes its first page, or the one to be taken up.
+/// Runs a search that was understood in these terms, and writes its first page, or the one to be taken
+/// up.
 pub async fn run(
     hub: &Hub,
     caller: &Caller,
-    search: &Search,
+    (search, terms): (&Search, &Vocabulary),
     resume: Option<Resume>,
 ) -> Result<Vec<u8>, HubError> {
+    hub.store.serves(terms).await?;
     let units = if search.needs_units { units(hub).await? } else { Vec::new() };
     let plan = plan(hub, search, &units);
     let (walk, rest) = match resume {
@@ -61,6 +64,7 @@ pub async fn run(
         _ if search.total || search.count == 0 => Some(total(hub, &plan).await?),
         _ => None,
     };
+    hub.store.served(terms).await?;
     Ok(write(hub, caller, search, &shown, total))
 }
 
@@ -91,9 +95,16 @@ async fn total(hub: &Hub, plan: &Plan<'_>) -> Result<u64, HubError> {
 }
 
 /// One page of matches, for an operation that looks through them.
-pub async fn matches(hub: &Hub, search: &Search, walk: Option<Walk>) -> Result<Page, HubError> {
+pub async fn matches(
+    hub: &Hub,
+    (search, terms): (&Search, &Vocabulary),
+    walk: Option<Walk>,
+) -> Result<Page, HubError> {
+    hub.store.serves(terms).await?;
     let units = if search.needs_units { units(hub).await? } else { Vec::new() };
-    step(hub, search, &plan(hub, search, &units), walk).await
+    let page = step(hub, search, &plan(hub, search, &units), walk).await?;
+    hub.store.served(terms).await?;
+    Ok(page)
 }
 
 /// A Bundle of everything that an operation has found.
@@ -191,8 +202,9 @@ fn write(
     }
     let of = |mode| move |found| (found, mode);
     let entries = shown.matches.iter().map(of(SearchMode::Match));
+    let terms = hub.store.terms();
     for (found, mode) in entries.chain(shown.included.iter().map(of(SearchMode::Include))) {
-        let Some(resource_type) = hub.store.terms().type_of(found.resource_type) else { continue };
+        let Some(resource_type) = terms.type_of(found.resource_type) else { continue };
         let url = format!("{base}/{resource_type}/{}", found.id);
         let body = match &search.subset {
             None => found.body.clone(),

@@ -53,7 +53,7 @@ pub struct Search {
 }
 
 /// Where a search is asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Place {
     /// Below our base.
     pub path: String,
@@ -258,10 +258,10 @@ impl Search {
         if self.types.iter().all(|t| clinical_parameter(*t) == Some(code)) {
             return Some(By::Clinical);
         }
-        let kind = self.types.first()?.search_parameter(code)?.kind;
+        let kind = terms.definition(*self.types.first()?, code)?.kind;
         let mut numbers = Vec::new();
         for resource_type in &self.types {
-            let parameter = resource_type.search_parameter(code)?;
+            let parameter = terms.definition(*resource_type, code)?;
             if parameter.kind != kind {
                 return None;
             }

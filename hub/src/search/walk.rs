@@ -113,7 +113,7 @@ fn to_come(
         search.types.iter().find(|t| terms.resource_type(**t) == found.resource_type);
     let tree = before.body.as_ref().and_then(|body| Tree::parse(body).ok());
     let (Some(resource_type), Some(tree)) = (resource_type, tree) else { return false };
-    let index = Index::of(*resource_type, &found.id, &tree, terms, before.updated);
+    let index = Index::of(*resource_type, &found.id, &tree, &terms, before.updated);
     let order = plan.order.values(&index, &found.id, before.updated);
     plan.order.is_after(&order, found.key, position)
 }

@@ -102,6 +102,12 @@ impl Effects {
         Self { rows_new, rows_gone, unique_new, unique_gone }
     }
 
+    /// The same for a resource that is in no index yet: it claims and gives up, and no more.
+    #[must_use]
+    pub fn outside_the_index(self) -> Self {
+        Self { rows_new: Vec::new(), rows_gone: Vec::new(), ..self }
+    }
+
     /// Numbers under which the locator should now know the resource.
     pub fn registered(&self) -> impl Iterator<Item = &str> {
         nhs_numbers(&self.unique_new)

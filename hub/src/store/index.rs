@@ -101,6 +101,8 @@ pub struct Number {
 /// The index values of one resource.
 #[derive(Debug, Default, Clone)]
 pub struct Index {
+    /// The generation of the record's index that the values are for.
+    pub generation: i64,
     /// The resource's place in time, milliseconds since 1970, or [`NO_CLINICAL_MS`].
     pub clinical_ms: i64,
     /// Ids of the Patients in whose compartments it is.
@@ -127,11 +129,11 @@ impl Index {
         terms: &Vocabulary,
         at: i64,
     ) -> Self {
-        let mut index = Self { clinical_ms: NO_CLINICAL_MS, ..Self::default() };
+        let generation = terms.generation();
+        let mut index = Self { generation, clinical_ms: NO_CLINICAL_MS, ..Self::default() };
         let clinical = clinical_parameter(resource_type);
         let mut found = Vec::new();
-        let parameters = resource_type.search_parameters();
-        for (parameter, numbers) in parameters.iter().zip(terms.parameters(resource_type)) {
+        for (parameter, numbers) in terms.parameters(resource_type) {
             if !is_indexed(parameter) {
                 continue;
             }

@@ -7,6 +7,8 @@
 //! | [`index`], [`unique`], [`target`] | what a resource is found by; pure |
 //! | [`effects`] | what a write changes in the index; pure |
 //! | [`vocabulary`] | numbers for names |
+//! | [`generation`] | by which rules the index is made, and how far it is |
+//! | [`stretch`] | resources that a walk puts into the index together |
 //! | [`history`] | which versions, newest first |
 //! | [`query`] | SQL text and its arguments, engine-neutral |
 //! | [`sqlite`], [`postgres`] | the two engines, step for step alike |
@@ -17,11 +19,13 @@
 
 pub mod draft;
 pub mod effects;
+pub mod generation;
 pub mod history;
 pub mod index;
 pub mod postgres;
 pub mod query;
 pub mod sqlite;
+pub mod stretch;
 pub mod target;
 pub mod unique;
 pub mod vocabulary;
@@ -29,12 +33,14 @@ pub mod write;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fhir::definitions::ResourceType;
 use service::clock::Clock;
 use thiserror::Error;
 
 use crate::registration::outbox::{Outcome, Task};
+use generation::{Generation, Knowledge};
 use history::{History, Past};
 use query::{Found, Query, Step, Stepped};
 use vocabulary::Vocabulary;
@@ -54,6 +60,15 @@ pub enum StoreError {
     /// What a write rested on has changed since it was prepared; nothing was stored.
     #[error("what the write rests on has changed")]
     Moved,
+    /// The index is being made anew: until it is whole, it answers nothing.
+    #[error("the index is being rebuilt and is {percent} % done")]
+    Rebuilding {
+        /// How far it is.
+        percent: u8,
+    },
+    /// The index is made by rules that this program does not know.
+    #[error("the record's index is made by another version of this program: start that one")]
+    Outdated,
     /// The query took longer than a query may.
     #[error("the query took too long")]
     TooSlow,
@@ -71,12 +86,6 @@ pub enum StoreError {
     Failed(String),
 }
 
-/// Why a record of the first schema is not served: its index lacks what searches now rely on, and an
-/// answer that leaves something out must not look whole.
-const INDEX_TOO_OLD: &str = "the record was written by an earlier version, whose search index is \
-                             smaller: searching it would leave resources out. Keep that version for \
-                             it, and load its resources into an empty record for this one";
-
 /// Whose SQL a query is in, where the two differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -92,6 +101,12 @@ pub enum Store {
     Sqlite(Arc<sqlite::Sqlite>),
     /// A server shared by any number of hub processes.
     Postgres(Arc<postgres::Postgres>),
+}
+
+/// The turn to walk, held by at most one hub at a time.
+#[derive(Debug)]
+pub struct Turn {
+    _of: Option<postgres::rebuild::Turn>,
 }
 
 macro_rules! on {
@@ -121,9 +136,74 @@ impl Store {
         Err(StoreError::Unavailable("store.url must begin with sqlite:// or postgres://".into()))
     }
 
-    /// The store's terms.
-    pub fn terms(&self) -> &Vocabulary {
-        on!(self, engine => engine.terms())
+    /// The store's terms, for one request: whoever takes them keeps them until it is answered.
+    pub fn terms(&self) -> Arc<Vocabulary> {
+        self.known().terms()
+    }
+
+    fn known(&self) -> &Knowledge {
+        on!(self, engine => engine.known())
+    }
+
+    /// The index as it was seen last.
+    pub fn generation(&self) -> Arc<Generation> {
+        self.known().generation()
+    }
+
+    /// Looks where the index is.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        match self {
+            // No one else can change it.
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(engine) => engine.refresh().await,
+        }
+    }
+
+    /// Whether a search in these terms will be answered: not while the index is being rebuilt.
+    pub async fn serves(&self, terms: &Vocabulary) -> Result<(), StoreError> {
+        match self.known().serves(terms) {
+            Ok(()) => Ok(()),
+            // Another hub may have ended what it, or a third one, began.
+            Err(_) => self.served(terms).await,
+        }
+    }
+
+    /// Whether everything that was found in these terms, up to now, was found in a whole index.
+    pub async fn served(&self, terms: &Vocabulary) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(engine) => engine.known().serves(terms),
+            Self::Postgres(engine) => engine.served(terms).await,
+        }
+    }
+
+    /// Begins the index anew, with these search parameters of the record's own.
+    pub async fn begin_anew(&self, added: String) -> Result<(), StoreError> {
+        on!(self, engine => engine.begin_anew(added).await)
+    }
+
+    /// Takes the turn to walk; none if another hub has it.
+    pub async fn turn_to_walk(&self) -> Result<Option<Turn>, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(Some(Turn { _of: None })),
+            Self::Postgres(engine) => {
+                let turn = engine.turn_to_walk().await?;
+                Ok(turn.map(|turn| Turn { _of: Some(turn) }))
+            }
+        }
+    }
+
+    /// Takes rows of the index before away, as many as `size` resources may have; gives how long
+    /// writes had to wait meanwhile.
+    pub async fn empty(&self, size: usize) -> Result<Duration, StoreError> {
+        match self {
+            Self::Sqlite(engine) => engine.empty(size).await,
+            Self::Postgres(engine) => engine.empty().await,
+        }
+    }
+
+    /// Puts the next `size` resources into the index; gives how long writes had to wait meanwhile.
+    pub async fn walk(&self, size: usize) -> Result<Duration, StoreError> {
+        on!(self, engine => engine.walk(size).await)
     }
 
     /// The current version of a resource; a deletion is a version too.

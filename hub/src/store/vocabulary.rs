@@ -1,12 +1,15 @@
 //! The numbers that stand for names in the store: resource types, search parameters, code systems.
 //!
-//! Types and parameters are entered once when a store is opened; systems as they are met. A term's
-//! number never changes, so what one process knows stays true for all.
+//! Types and parameters are entered when a store is opened, and parameters of the record's own when its
+//! index is made anew; systems as they are met. A term's number never changes, so what one process knows
+//! stays true for all.
 
 use std::collections::HashMap;
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 
-use fhir::definitions::{Leaf, ParameterKind, ResourceType, SearchParameter};
+use fhir::definitions::{Leaf, ParameterKind, ResourceType, SearchParameter, SearchParameters};
+
+use super::generation::Generation;
 
 /// The term number of "no system".
 pub const NO_SYSTEM: i64 = 0;
@@ -23,22 +26,26 @@ pub struct Numbers {
     pub identifier: i64,
 }
 
-/// All terms that this process has met.
+/// All terms that this process has met, and the search parameters of one generation of the index.
 #[derive(Debug)]
 pub struct Vocabulary {
     base: String,
+    generation: i64,
     types: Vec<i64>,
+    definitions: SearchParameters,
     parameters: Vec<Vec<Numbers>>,
-    systems: RwLock<HashMap<String, i64>>,
+    systems: Arc<RwLock<HashMap<String, i64>>>,
 }
 
 impl Vocabulary {
-    /// The texts that a store must have entered before [`Vocabulary::new`] is given their numbers.
-    pub fn fixed_terms() -> Vec<String> {
+    /// The texts that a store must have entered before [`Vocabulary::new`] is given their numbers;
+    /// `added` are the parameters of the record's own.
+    pub fn fixed_terms(added: &str) -> Vec<String> {
+        let definitions = definitions(added);
         let mut terms = Vec::new();
         for resource_type in ResourceType::all() {
             terms.push(resource_type.as_str().to_owned());
-            for parameter in resource_type.search_parameters() {
+            for parameter in definitions.of(resource_type) {
                 terms.push(term(resource_type, parameter.code));
                 let aspects = [text_aspect(parameter), identifier_aspect(parameter)];
                 terms.extend(
@@ -57,8 +64,28 @@ impl Vocabulary {
     ///
     /// # Panics
     /// If a fixed term is not among them.
-    pub fn new(terms: HashMap<String, i64>, base: &str) -> Self {
-        let number = |text: &str| terms[text];
+    pub fn new(terms: HashMap<String, i64>, base: &str, generation: &Generation) -> Self {
+        let base = format!("{}/", base.trim_end_matches('/'));
+        Self::of(Arc::new(RwLock::new(terms)), base, generation)
+    }
+
+    /// The vocabulary of another generation. What either learns of systems, both know.
+    ///
+    /// # Panics
+    /// If a fixed term of that generation is not known.
+    #[must_use]
+    pub fn successor(&self, generation: &Generation) -> Self {
+        Self::of(self.systems.clone(), self.base.clone(), generation)
+    }
+
+    fn of(
+        systems: Arc<RwLock<HashMap<String, i64>>>,
+        base: String,
+        generation: &Generation,
+    ) -> Self {
+        let definitions = definitions(&generation.added);
+        let known = systems.read().expect("no holder of this lock panics");
+        let number = |text: &str| known[text];
         let types = ResourceType::all().map(|t| number(t.as_str())).collect();
         let numbers = |t: ResourceType, parameter: &SearchParameter| {
             let aspect = |aspect: Option<&str>| {
@@ -71,16 +98,33 @@ impl Vocabulary {
             }
         };
         let parameters = ResourceType::all()
-            .map(|t| t.search_parameters().iter().map(|p| numbers(t, p)).collect())
+            .map(|t| definitions.of(t).iter().map(|p| numbers(t, p)).collect())
             .collect();
-        let base = format!("{}/", base.trim_end_matches('/'));
-        Self { base, types, parameters, systems: RwLock::new(terms) }
+        drop(known);
+        let generation = generation.standing.generation;
+        Self { base, generation, types, definitions, parameters, systems }
+    }
+
+    /// The number of the generation of the index that these terms are for.
+    pub fn generation(&self) -> i64 {
+        self.generation
+    }
+
+    /// All search parameters of a type, in order of their codes.
+    pub fn definitions(&self, resource_type: ResourceType) -> &[SearchParameter] {
+        self.definitions.of(resource_type)
+    }
+
+    /// The search parameter of that code.
+    pub fn definition(&self, resource_type: ResourceType, code: &str) -> Option<&SearchParameter> {
+        self.definitions.named(resource_type, code)
     }
 
     /// A vocabulary of no store, to see whether a resource can be indexed: its numbers mean nothing
     /// to anyone else.
     pub fn of_no_store(base: &str) -> Self {
-        Self::new(Self::fixed_terms().into_iter().zip(1..).collect(), base)
+        let terms = Self::fixed_terms("").into_iter().zip(1..).collect();
+        Self::new(terms, base, &Generation::first())
     }
 
     /// A reference as it is within this record: relative, if it is below our own base.
@@ -98,19 +142,21 @@ impl Vocabulary {
         ResourceType::all().zip(&self.types).find(|(_, n)| **n == number).map(|(t, _)| t)
     }
 
-    /// The numbers of a type's search parameters, in the order of
-    /// [`ResourceType::search_parameters`].
-    pub fn parameters(&self, resource_type: ResourceType) -> &[Numbers] {
-        &self.parameters[resource_type.index()]
+    /// The search parameters of a type with their numbers.
+    pub fn parameters(
+        &self,
+        resource_type: ResourceType,
+    ) -> impl Iterator<Item = (&SearchParameter, &Numbers)> {
+        self.definitions(resource_type).iter().zip(&self.parameters[resource_type.index()])
     }
 
     /// The numbers of a type's search parameter; those of its parts, if it is the union of others.
     pub fn numbers(&self, resource_type: ResourceType, code: &str) -> Vec<Numbers> {
-        let parameters = resource_type.search_parameters();
+        let parameters = self.definitions(resource_type);
         let Ok(place) = parameters.binary_search_by(|p| p.code.cmp(code)) else {
             return Vec::new();
         };
-        let numbers = self.parameters(resource_type);
+        let numbers = &self.parameters[resource_type.index()];
         match parameters[place].parts.as_slice() {
             [] => vec![numbers[place]],
             parts => parts.iter().map(|part| numbers[*part]).collect(),
@@ -139,6 +185,13 @@ impl Vocabulary {
     pub fn learn(&self, terms: Vec<(String, i64)>) {
         self.systems.write().expect("no holder of this lock panics").extend(terms);
     }
+}
+
+/// FHIR's search parameters, and those of a record's own.
+fn definitions(added: &str) -> SearchParameters {
+    // Nothing can be added yet.
+    let _ = added;
+    SearchParameters::published().clone()
 }
 
 fn term(resource_type: ResourceType, parameter: &str) -> String {

@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 use fhir::definitions::ResourceType;
+use fhir::tree::Tree;
 
 use super::draft::Draft;
 use super::index::Index;
 use super::query::Query;
+use super::vocabulary::Vocabulary;
 
 /// Everything one HTTP interaction writes: all of it or nothing.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Expected {
     pub query: Query,
     /// The keys it found.
     pub keys: Vec<i64>,
+    /// The generation of the index in which they were found; none if it looked at no index.
+    pub generation: Option<i64>,
 }
 
 impl Expected {
@@ -93,6 +97,19 @@ pub struct Write {
     pub action: Action,
     /// Only if this is the current version.
     pub if_match: Option<i64>,
+}
+
+impl Write {
+    /// Reads what it will be found by anew, in other terms.
+    pub fn index_by(&mut self, terms: &Vocabulary) {
+        let (Action::Create(content) | Action::Update { content, .. }) = &mut self.action else {
+            return;
+        };
+        // The version and its time are in no index.
+        let text = content.draft.render(1, 0);
+        let tree = Tree::parse(&text).expect("a draft is a resource that was read");
+        content.index = Index::of(self.resource_type, &self.id, &tree, terms, 0);
+    }
 }
 
 /// What a write does.

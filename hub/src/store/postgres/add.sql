@@ -1,6 +1,6 @@
 -- Adds new resources, what resources are found by, and what the write is remembered by; gives the
 -- unique identifiers that were claimed. A claim waits for a concurrent one to be decided.
--- $1 to $39 as in replace.sql; $40, $41: audit entry.
+-- $1 to $39 as in replace.sql; $40, $41: audit entry, if there is one.
 WITH stored AS (
     INSERT INTO resource (key, type, version, updated, method, clinical_ms, body)
     SELECT * FROM unnest($28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[],
@@ -38,6 +38,7 @@ WITH stored AS (
         generation = registration.generation + 1, state = 0,
         due = CASE WHEN registration.state = 0 THEN registration.due ELSE 0 END
 ), audited AS (
-    INSERT INTO audit (recorded, entry) VALUES ($40, $41)
+    INSERT INTO audit (recorded, entry)
+    SELECT $40::bigint, $41::text WHERE $41::text IS NOT NULL
 )
 SELECT system, value, key FROM claimed

@@ -15,7 +15,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sqlx::postgres::{PgConnection, PgPool, PgRow};
-use sqlx::{Connection, Row as _};
+use sqlx::{Connection, Postgres, Row as _, Transaction};
 
 use super::directory::Directory;
 use super::once;
@@ -79,32 +79,41 @@ pub(super) async fn batch(
     now: i64,
 ) -> Result<Vec<Written>, Failure> {
     let mut connection = pool.acquire().await?;
-    let result = transact(&mut connection, terms, batch, now).await;
-    if let Err(Failure::Store(StoreError::Unavailable(_))) = result {
-        // The next connection may reach another server: this one may have become a standby.
+    let (result, begun) = match connection.begin_with(begin(batch)).await {
+        Ok(transaction) => (transact(transaction, terms, batch, now).await, true),
+        Err(error) => (Err(error.into()), false),
+    };
+    if !begun || matches!(result, Err(Failure::Store(StoreError::Unavailable(_)))) {
+        // The next connection may reach another server: this one may have become a standby. Or it is
+        // in a transaction that failed before it was ours to end.
         connection.close_on_drop();
     }
     result
 }
 
 async fn transact(
-    connection: &mut PgConnection,
+    mut transaction: Transaction<'_, Postgres>,
     terms: &Vocabulary,
     batch: &Batch,
     now: i64,
 ) -> Result<Vec<Written>, Failure> {
-    let mut transaction = connection.begin_with(begin(batch)).await?;
     once::claim(&mut transaction, batch, now).await?;
     expect(&mut transaction, batch).await?;
     let mut directory = Directory::default();
     directory.enter(&mut transaction, terms, mentioned(batch)).await?;
+    let standing = directory.standing().ok_or_else(|| StoreError::Failed("no write".into()))?;
+    standing.takes(batch, terms)?;
     let current = current(&mut transaction, batch, &directory).await?;
     let decided = decide_all(batch, &current, now)?;
     let indices = indices(batch, &current, &decided, terms);
     old_systems(&mut transaction, terms, &indices).await?;
     let replaced = indices.iter().filter_map(|(old, _)| old.as_ref()).flat_map(targets);
     directory.enter(&mut transaction, terms, replaced.collect()).await?;
-    let (steps, written) = steps(batch, decided, &current, &indices, directory.keys(), terms);
+    let (mut steps, written) =
+        steps(batch, decided, &current, &indices, directory.keys(), terms);
+    for step in steps.iter_mut().filter(|step| !standing.holds(step.owner.key)) {
+        step.effects = std::mem::take(&mut step.effects).outside_the_index();
+    }
     store(&mut transaction, steps, now, audit(batch, &written)?).await?;
     once::keep(&mut transaction, batch, &written).await?;
     transaction.commit().await?;
@@ -112,11 +121,14 @@ async fn transact(
 }
 
 /// A batch that rests on something is serialisable: of two that rest on the same, or each on what the
-/// other changes, one is run again. Else each statement sees what was committed before it.
+/// other changes, one is run again. Else each statement sees what was committed before it. The lock
+/// is taken before anything is seen: see [`super::rebuild`].
 fn begin(batch: &Batch) -> &'static str {
     match batch.expected.as_slice() {
-        [] => "BEGIN ISOLATION LEVEL READ COMMITTED",
-        _ => "BEGIN ISOLATION LEVEL SERIALIZABLE",
+        [] => {
+            "BEGIN ISOLATION LEVEL READ COMMITTED; LOCK TABLE index_state IN ROW SHARE MODE"
+        }
+        _ => "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE index_state IN ROW SHARE MODE",
     }
 }
 
@@ -277,7 +289,7 @@ async fn store(
     if replaces {
         old.replace(connection).await?;
     }
-    let claimed = new.add(connection, now, audit).await?;
+    let claimed = new.add(connection, now, Some(audit)).await?;
     let claimed: HashSet<_> = claimed.iter().map(claimed_by).collect();
     let is_refused = |Claim { owner, identifier, .. }: &&Claim| {
         !claimed.contains(&(identifier.system, identifier.value.as_str(), owner.key))

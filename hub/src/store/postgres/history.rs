@@ -28,9 +28,10 @@ impl Postgres {
              ) v ORDER BY p.updated DESC, p.key DESC",
         );
         let rows = super::statement(&query).fetch_all(&self.pool).await?;
+        let terms = self.known.terms();
         let past = rows.iter().map(|row| {
             let version = super::version(row);
-            let resource_type = self.terms.type_of(row.get(6));
+            let resource_type = terms.type_of(row.get(6));
             let resource_type =
                 resource_type.ok_or_else(|| StoreError::Failed("a row has no type".into()))?;
             let place = Place { updated: version.updated, key: row.get(5) };
@@ -58,7 +59,7 @@ impl Postgres {
         };
         query.push("SELECT place.* FROM unnest(ARRAY[");
         for (at, t) in types.into_iter().enumerate() {
-            query.push(if at == 0 { "" } else { "," }).number(self.terms.resource_type(t));
+            query.push(if at == 0 { "" } else { "," }).number(self.known.terms().resource_type(t));
         }
         query.push("]) AS t (type) CROSS JOIN LATERAL (");
         history.places(query, limit, |query| match &history.of {

@@ -9,6 +9,7 @@ mod apply;
 mod directory;
 mod history;
 mod once;
+pub(super) mod rebuild;
 mod registration;
 mod rows;
 mod search;
@@ -25,15 +26,17 @@ use sqlx::{AssertSqlSafe, Connection, Postgres as Engine, Row};
 use tokio::sync::{Mutex, Semaphore};
 
 use super::StoreError;
+use super::generation::Knowledge;
 use super::query::{Argument, Query};
 use super::vocabulary::Vocabulary;
 use super::write::{Batch, Kept, Method, Version, Written};
 use crate::registration::outbox::{Outcome, Task};
 
 /// How the schema came to be, step by step; a step is frozen once it is merged.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../schema/postgres/0001_record.sql"),
     include_str!("../schema/postgres/0002_search_and_kept_answers.sql"),
+    include_str!("../schema/postgres/0003_generation_of_the_index.sql"),
 ];
 /// One process migrates at a time ("hub" in ASCII).
 const MIGRATION_LOCK: i64 = 0x0068_7562;
@@ -54,7 +57,7 @@ const ATTEMPTS_MAX: usize = 12;
 #[derive(Debug)]
 pub struct Postgres {
     pool: PgPool,
-    terms: Vocabulary,
+    known: Knowledge,
     clock: Clock,
     writes: Semaphore,
     writers: Semaphore,
@@ -69,17 +72,17 @@ impl Postgres {
     pub async fn open(url: &str, base: &str, clock: Clock) -> Result<Self, StoreError> {
         let pool = connect(url).await?;
         durable(&pool).await?;
-        let terms = migrate(&pool, base).await?;
+        let known = migrate(&pool, base).await?;
         let secret: Vec<u8> = sqlx::query_scalar("SELECT value FROM setting WHERE name = 'secret'")
             .fetch_one(&pool)
             .await?;
         let secret = secret.try_into().map_err(|_| StoreError::Failed("secret".into()))?;
         let (writes, writers) = (Semaphore::new(WRITES_MAX), Semaphore::new(WRITERS_MAX));
-        Ok(Self { pool, terms, clock, writes, writers, turn: Mutex::new(()), secret })
+        Ok(Self { pool, known, clock, writes, writers, turn: Mutex::new(()), secret })
     }
 
-    pub(super) fn terms(&self) -> &Vocabulary {
-        &self.terms
+    pub(super) fn known(&self) -> &Knowledge {
+        &self.known
     }
 
     /// A write waits for a connection or is refused; the engine itself never stops for good.
@@ -102,7 +105,7 @@ impl Postgres {
     ) -> Result<Option<Version>, StoreError> {
         let sql = "SELECT r.version, r.updated, r.method, r.body FROM directory d \
                    JOIN resource r ON r.key = d.key WHERE d.type = $1 AND d.id = $2";
-        let statement = sqlx::query(sql).bind(self.terms.resource_type(t)).bind(id.to_owned());
+        let statement = sqlx::query(sql).bind(self.known.terms().resource_type(t)).bind(id.to_owned());
         Ok(statement.fetch_optional(&self.pool).await?.as_ref().map(version))
     }
 
@@ -116,7 +119,7 @@ impl Postgres {
                    SELECT key, version, updated, method, body FROM resource UNION ALL \
                    SELECT key, version, updated, method, body FROM history\
                    ) v ON v.key = d.key WHERE d.type = $1 AND d.id = $2 AND v.version = $3";
-        let statement = sqlx::query(sql).bind(self.terms.resource_type(t)).bind(id.to_owned());
+        let statement = sqlx::query(sql).bind(self.known.terms().resource_type(t)).bind(id.to_owned());
         let row = statement.bind(number).fetch_optional(&self.pool).await?;
         Ok(row.as_ref().map(version))
     }
@@ -140,6 +143,7 @@ impl Postgres {
                     }
                     pause(attempt).await;
                 }
+                Err(apply::Failure::Store(StoreError::Moved)) => return Err(self.moved().await),
                 Err(apply::Failure::Store(error)) => return Err(error),
                 Ok(written) => return Ok(written),
             }
@@ -147,20 +151,30 @@ impl Postgres {
         Err(StoreError::Overloaded)
     }
 
+    /// Why a batch is to be prepared again, once it is known by which rules.
+    async fn moved(&self) -> StoreError {
+        match self.refresh().await {
+            Ok(()) if self.known.generation().is_ours() => StoreError::Moved,
+            Ok(()) => StoreError::Outdated,
+            Err(error) => error,
+        }
+    }
+
     async fn attempt(&self, batch: &Batch) -> Result<Vec<Written>, apply::Failure> {
         let writer = tokio::time::timeout(WAIT_TIME_MAX, self.writers.acquire()).await;
         let _writer = writer.map_err(|_| StoreError::Overloaded)?;
-        self.enter_systems(batch).await?;
-        apply::batch(&self.pool, &self.terms, batch, self.clock.now_micros()).await
+        let terms = self.known.terms();
+        self.enter_systems(&terms, batch).await?;
+        apply::batch(&self.pool, &terms, batch, self.clock.now_micros()).await
     }
 
     /// Enters code systems that no one has met; they stay even if the write is refused.
-    async fn enter_systems(&self, batch: &Batch) -> Result<(), sqlx::Error> {
+    async fn enter_systems(&self, terms: &Vocabulary, batch: &Batch) -> Result<(), sqlx::Error> {
         let contents = batch.writes.iter().filter_map(|write| write.action.content());
         let tokens = contents.flat_map(|content| &content.index.tokens);
-        let unknown = self.terms.unknown(tokens.map(|token| token.system.as_str()));
+        let unknown = terms.unknown(tokens.map(|token| token.system.as_str()));
         if !unknown.is_empty() {
-            self.terms.learn(enter_terms(&self.pool, &unknown).await?);
+            terms.learn(enter_terms(&self.pool, &unknown).await?);
         }
         Ok(())
     }
@@ -243,7 +257,9 @@ async fn durable(pool: &PgPool) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn migrate(pool: &PgPool, base: &str) -> Result<Vocabulary, StoreError> {
+/// Brings an empty or older database to the latest of [`MIGRATIONS`] and reads its terms. An index by
+/// other rules is begun anew.
+async fn migrate(pool: &PgPool, base: &str) -> Result<Knowledge, StoreError> {
     let mut transaction = pool.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
         .bind(MIGRATION_LOCK)
@@ -253,14 +269,6 @@ async fn migrate(pool: &PgPool, base: &str) -> Result<Vocabulary, StoreError> {
         .fetch_one(&mut *transaction)
         .await?;
     let done = if empty { 0 } else { migrated(&mut transaction).await? };
-    if done == 1 {
-        let held: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM resource)")
-            .fetch_one(&mut *transaction)
-            .await?;
-        if held {
-            return Err(StoreError::Unavailable(super::INDEX_TOO_OLD.into()));
-        }
-    }
     for step in &MIGRATIONS[done..] {
         sqlx::raw_sql(*step).execute(&mut *transaction).await?;
     }
@@ -282,13 +290,24 @@ async fn migrate(pool: &PgPool, base: &str) -> Result<Vocabulary, StoreError> {
     .execute(&mut *transaction)
     .await?;
     forget_other_servers(&mut transaction).await?;
+    let found = rebuild::generation(&mut transaction).await?;
+    let is_empty = sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM resource)")
+        .fetch_one(&mut *transaction)
+        .await?;
+    let generation = found.clone().opened(is_empty)?;
+    if generation != found {
+        // Writes of other hubs that are under way are by the rules before.
+        let sql = "LOCK TABLE index_state IN EXCLUSIVE MODE";
+        sqlx::raw_sql(sql).execute(&mut *transaction).await?;
+        rebuild::set(&mut transaction, &generation).await?;
+    }
     transaction.commit().await?;
-    enter_terms(pool, &Vocabulary::fixed_terms()).await?;
+    enter_terms(pool, &Vocabulary::fixed_terms(&generation.added)).await?;
     let rows = sqlx::query("SELECT text, id FROM term").fetch_all(pool).await?;
     let terms: HashMap<String, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     // What was parked is tried again: whoever started us may have mended it.
     sqlx::query("UPDATE registration SET state = 0, due = 0 WHERE state = 2").execute(pool).await?;
-    Ok(Vocabulary::new(terms, base))
+    Ok(Knowledge::new(Vocabulary::new(terms, base, &generation), generation))
 }
 
 /// A restored dump carries stamps of the server it came from, whose transactions may be ahead of ours.

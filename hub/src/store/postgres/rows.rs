@@ -113,13 +113,13 @@ impl Rows {
         Ok(())
     }
 
-    /// Adds what is new, and the audit entry. Gives the unique identifiers that were claimed: system,
+    /// Adds what is new, and the audit entry if there is one. Gives the unique identifiers that were claimed: system,
     /// value, key.
     pub(super) async fn add(
         self,
         connection: &mut PgConnection,
         recorded: i64,
-        entry: String,
+        entry: Option<String>,
     ) -> Result<Vec<PgRow>, sqlx::Error> {
         let statement = self.bind(sqlx::query(include_str!("add.sql")));
         statement.bind(recorded).bind(entry).fetch_all(connection).await

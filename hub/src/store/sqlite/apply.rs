@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::once;
 use crate::store::StoreError;
 use crate::store::effects::{Effects, Numbers, Row, index_of, targets};
+use crate::store::generation::Standing;
 use crate::store::index::NO_CLINICAL_MS;
 use crate::store::target::Target;
 use crate::store::vocabulary::Vocabulary;
@@ -20,14 +21,16 @@ pub(super) struct Turn {
     pub now: i64,
     /// The number of the commit.
     pub stamp: i64,
+    /// Where the index is.
+    pub standing: Standing,
 }
 
 /// A row's resource.
 #[derive(Clone, Copy)]
-struct Owner {
-    key: i64,
-    resource_type: i64,
-    clinical_ms: i64,
+pub(super) struct Owner {
+    pub key: i64,
+    pub resource_type: i64,
+    pub clinical_ms: i64,
 }
 
 pub(super) fn batch(
@@ -37,14 +40,14 @@ pub(super) fn batch(
     batch: &Batch,
     turn: Turn,
 ) -> Result<Vec<Written>, StoreError> {
+    turn.standing.takes(batch, terms)?;
     once::claim(connection, batch, turn.now)?;
     for expected in &batch.expected {
         if !expected.holds(&super::keys(connection, &expected.query)?) {
             return Err(StoreError::Moved);
         }
     }
-    let (keys, claims) = (HashMap::new(), Vec::new());
-    let mut apply = Apply { connection, terms, new_systems, turn, keys, claims };
+    let mut apply = Apply::new(connection, terms, new_systems, turn);
     let mut written = Vec::with_capacity(batch.writes.len());
     let mut audit = batch.audit.clone();
     for (entry, write) in batch.writes.iter().enumerate() {
@@ -62,7 +65,7 @@ pub(super) fn batch(
     Ok(written)
 }
 
-struct Apply<'a> {
+pub(super) struct Apply<'a> {
     connection: &'a Connection,
     terms: &'a Vocabulary,
     new_systems: &'a HashMap<String, i64>,
@@ -73,7 +76,33 @@ struct Apply<'a> {
     claims: Vec<(usize, Owner, Effects)>,
 }
 
-impl Apply<'_> {
+impl<'a> Apply<'a> {
+    pub(super) fn new(
+        connection: &'a Connection,
+        terms: &'a Vocabulary,
+        new_systems: &'a HashMap<String, i64>,
+        turn: Turn,
+    ) -> Self {
+        let (keys, claims) = (HashMap::new(), Vec::new());
+        Self { connection, terms, new_systems, turn, keys, claims }
+    }
+
+    /// Keys of what was entered or found.
+    pub(super) fn keys(&self) -> &HashMap<Target, i64> {
+        &self.keys
+    }
+
+    /// Sees to it that all targets have keys.
+    pub(super) fn enter_all(
+        &mut self,
+        targets: impl Iterator<Item = Target>,
+    ) -> Result<(), StoreError> {
+        for target in targets {
+            self.key(target)?;
+        }
+        Ok(())
+    }
+
     fn write(&mut self, entry: usize, write: &Write) -> Result<Written, StoreError> {
         // Decided before anything is changed: a refusal then has nothing to undo.
         let own = Target::resource(write.resource_type, &write.id);
@@ -88,11 +117,11 @@ impl Apply<'_> {
         let key = known.map_or_else(|| self.enter(own), Ok)?;
         let old = index_of(current.as_ref(), write.resource_type, &write.id, self.terms);
         let new = write.action.content().map(|content| &content.index);
-        for target in old.iter().chain(new).flat_map(targets).collect::<Vec<_>>() {
-            self.key(target)?;
-        }
+        self.enter_all(old.iter().chain(new).flat_map(targets))?;
         let Self { terms, new_systems, keys, .. } = self;
         let effects = Effects::between(old.as_ref(), new, &Numbers { terms, new_systems, keys });
+        let held = self.turn.standing.holds(key);
+        let effects = if held { effects } else { effects.outside_the_index() };
         let clinical_ms = new.map_or(NO_CLINICAL_MS, |index| index.clinical_ms);
         let resource_type = self.terms.resource_type(write.resource_type);
         let owner = Owner { key, resource_type, clinical_ms };
@@ -167,7 +196,7 @@ impl Apply<'_> {
         Ok(())
     }
 
-    fn rows(&self, owner: Owner, effects: &Effects) -> Result<(), StoreError> {
+    pub(super) fn rows(&self, owner: Owner, effects: &Effects) -> Result<(), StoreError> {
         for row in &effects.rows_gone {
             let (delete, _) = statements(row);
             self.row(delete, owner, row)?;

@@ -15,9 +15,9 @@ use service::clock::Clock;
 
 use super::apply::Turn;
 use super::writer::{Did, Job};
-use super::{apply, registration};
+use super::{apply, rebuild, registration};
 use crate::store::StoreError;
-use crate::store::vocabulary::Vocabulary;
+use crate::store::generation::Knowledge;
 
 /// Batches in one commit.
 const GROUP_MAX: usize = 128;
@@ -53,7 +53,7 @@ type Ran = (Vec<Result<Did, StoreError>>, HashMap<String, i64>);
 /// The thread's state.
 pub(super) struct Thread {
     connection: Connection,
-    terms: Arc<Vocabulary>,
+    known: Arc<Knowledge>,
     clock: Clock,
     /// Set after a failed flush or a damaged file: nothing is written any more.
     failed: Option<StoreError>,
@@ -64,11 +64,11 @@ pub(super) struct Thread {
 impl Thread {
     pub(super) fn new(
         connection: Connection,
-        terms: Arc<Vocabulary>,
+        known: Arc<Knowledge>,
         clock: Clock,
         stopped: Arc<AtomicBool>,
     ) -> Self {
-        Self { connection, terms, clock, failed: None, stopped }
+        Self { connection, known, clock, failed: None, stopped }
     }
 
     /// Works until it is told to close, or no one is left to ask.
@@ -104,7 +104,8 @@ impl Thread {
         };
         match ran {
             Ok((results, new_systems)) => {
-                self.terms.learn(new_systems.into_iter().collect());
+                self.known.terms().learn(new_systems.into_iter().collect());
+                self.learn(&results);
                 for (job, result) in group.into_iter().zip(results) {
                     job.answer(result);
                 }
@@ -114,6 +115,24 @@ impl Thread {
                     job.answer(Err(error.clone()));
                 }
             }
+        }
+    }
+
+    /// Takes note of what has become of the index, before anyone is told.
+    fn learn(&mut self, results: &[Result<Did, StoreError>]) {
+        if !results.iter().any(|result| matches!(result, Ok(Did::Rebuilt(_)))) {
+            return;
+        }
+        let learn = |c: &Connection| {
+            let seen = rebuild::generation(c)?;
+            if seen.standing.generation != self.known.generation().standing.generation {
+                self.known.terms().learn(rebuild::find_terms(c, &seen.added)?);
+            }
+            self.known.learn(seen);
+            Ok::<_, rusqlite::Error>(())
+        };
+        if let Err(error) = learn(&self.connection) {
+            self.note(&StoreError::Unavailable(error.to_string()));
         }
     }
 
@@ -152,9 +171,7 @@ impl Thread {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         let sql = "SELECT coalesce(max(stamp), 0) + 1 FROM resource";
         let stamp = self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-        let contents = group.iter().filter_map(Job::batch).flat_map(|batch| &batch.writes);
-        let tokens = contents.filter_map(|w| w.action.content()).flat_map(|c| &c.index.tokens);
-        let unknown = self.terms.unknown(tokens.map(|token| token.system.as_str()));
+        let unknown = self.known.terms().unknown(group.iter().flat_map(Job::systems));
         let mut numbers = HashMap::with_capacity(unknown.len());
         for system in unknown {
             let sql = "INSERT INTO term (text) VALUES (?1) RETURNING id";
@@ -171,10 +188,14 @@ impl Thread {
         stamp: i64,
     ) -> Result<Did, StoreError> {
         let (connection, now) = (&self.connection, self.clock.now_micros());
+        let terms = self.known.terms();
         match job {
             Job::Write(batch, _) => {
-                let turn = Turn { now, stamp };
-                apply::batch(connection, &self.terms, new_systems, batch, turn).map(Did::Wrote)
+                let turn = Turn { now, stamp, standing: rebuild::standing(connection)? };
+                apply::batch(connection, &terms, new_systems, batch, turn).map(Did::Wrote)
+            }
+            Job::Rebuild(piece, _) => {
+                rebuild::piece(connection, &terms, new_systems, piece).map(Did::Rebuilt)
             }
             Job::Due { limit, until, .. } => {
                 registration::due(connection, *limit, now, *until).map(Did::Found)

@@ -58,7 +58,7 @@ impl Sqlite {
     }
 
     fn append(&self, query: &mut Query, history: &History, t: ResourceType, limit: usize) {
-        let number = self.terms.resource_type(t);
+        let number = self.known.terms().resource_type(t);
         history.places(query, limit, |query| match &history.of {
             Of::Instance(_, id) => {
                 query.push("v.key = (SELECT key FROM directory WHERE type = ").number(number);

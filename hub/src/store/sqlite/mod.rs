@@ -10,6 +10,7 @@ mod apply;
 mod group;
 mod history;
 mod once;
+mod rebuild;
 mod registration;
 mod search;
 mod writer;
@@ -29,6 +30,7 @@ use service::clock::Clock;
 use tokio::sync::Semaphore;
 
 use super::StoreError;
+use super::generation::Knowledge;
 use super::query::Query;
 use super::vocabulary::Vocabulary;
 use super::write::{Batch, Kept, Method, Version, Written};
@@ -37,9 +39,10 @@ use crate::registration::outbox::{Outcome, Task};
 /// Older versions may corrupt a WAL database with several connections.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// How the schema came to be, step by step; a step is frozen once it is merged.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../schema/sqlite/0001_record.sql"),
     include_str!("../schema/sqlite/0002_search_and_kept_answers.sql"),
+    include_str!("../schema/sqlite/0003_generation_of_the_index.sql"),
 ];
 /// Page cache of the writer, in KiB; of a reader, in KiB.
 const WRITER_CACHE_KIB: i64 = 32 << 10;
@@ -56,7 +59,7 @@ const STEPS_BETWEEN_LOOKS: i32 = 100_000;
 #[derive(Debug)]
 pub struct Sqlite {
     path: PathBuf,
-    terms: Arc<Vocabulary>,
+    known: Arc<Knowledge>,
     readers: Mutex<Vec<Reader>>,
     long_reads: Arc<Semaphore>,
     writer: writer::Writer,
@@ -74,7 +77,7 @@ impl Sqlite {
         }
         let lock = lock(path)?;
         let connection = connect(path, OpenFlags::default())?;
-        let terms = migrate(&connection, path, base)?;
+        let known = Arc::new(migrate(&connection, path, base)?);
         set_cache(&connection, WRITER_CACHE_KIB)?;
         // The lock says that nobody is sending any more: what was leased, waiting or parked is due.
         connection
@@ -84,17 +87,16 @@ impl Sqlite {
             connection.query_row("SELECT value FROM setting WHERE name = 'secret'", [], |row| {
                 row.get(0)
             })?;
-        let terms = Arc::new(terms);
-        let writer = writer::Writer::start(connection, terms.clone(), clock.clone())?;
+        let writer = writer::Writer::start(connection, known.clone(), clock.clone())?;
         let readers = Mutex::new(Vec::new());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let long_reads = Arc::new(Semaphore::new(cores * LONG_READS_PER_CORE));
         let path = path.to_owned();
-        Ok(Self { path, terms, readers, long_reads, writer, secret, clock, _lock: lock })
+        Ok(Self { path, known, readers, long_reads, writer, secret, clock, _lock: lock })
     }
 
-    pub(super) fn terms(&self) -> &Vocabulary {
-        &self.terms
+    pub(super) fn known(&self) -> &Knowledge {
+        &self.known
     }
 
     pub(super) async fn write(&self, batch: Batch) -> Result<Vec<Written>, StoreError> {
@@ -120,7 +122,7 @@ impl Sqlite {
     ) -> Result<Option<Version>, StoreError> {
         let sql = "SELECT r.version, r.updated, r.method, r.body FROM directory d \
                    JOIN resource r ON r.key = d.key WHERE d.type = ?1 AND d.id = ?2";
-        let of_type = self.terms.resource_type(t);
+        let of_type = self.known.terms().resource_type(t);
         self.with_reader(|c| {
             Ok(c.prepare_cached(sql)?.query_row(params![of_type, id], version).optional()?)
         })
@@ -136,7 +138,7 @@ impl Sqlite {
                    SELECT key, version, updated, method, body FROM resource UNION ALL \
                    SELECT key, version, updated, method, body FROM history\
                    ) v ON v.key = d.key WHERE d.type = ?1 AND d.id = ?2 AND v.version = ?3";
-        let of_type = self.terms.resource_type(t);
+        let of_type = self.known.terms().resource_type(t);
         self.with_reader(|c| {
             Ok(c.prepare_cached(sql)?
                 .query_row(params![of_type, id, number], version)
@@ -273,8 +275,9 @@ fn set_cache(connection: &Connection, kib: i64) -> Result<(), StoreError> {
     Ok(connection.pragma_update(None, "cache_size", -kib)?)
 }
 
-/// Brings an empty or older database to the latest of [`MIGRATIONS`] and reads its terms.
-fn migrate(connection: &Connection, path: &Path, base: &str) -> Result<Vocabulary, StoreError> {
+/// Brings an empty or older database to the latest of [`MIGRATIONS`] and reads its terms. An index by
+/// other rules is begun anew.
+fn migrate(connection: &Connection, path: &Path, base: &str) -> Result<Knowledge, StoreError> {
     connection.pragma_update(None, "page_size", 8_192)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     // FULL: a commit is on the disk before it is acknowledged.
@@ -291,12 +294,6 @@ fn migrate(connection: &Connection, path: &Path, base: &str) -> Result<Vocabular
         let text = format!("the database has schema {found}; this program knows {known}");
         StoreError::Unavailable(text)
     })?;
-    if done == 1 {
-        let sql = "SELECT EXISTS (SELECT 1 FROM resource)";
-        if connection.query_row(sql, [], |row| row.get(0))? {
-            return Err(StoreError::Unavailable(super::INDEX_TOO_OLD.into()));
-        }
-    }
     for step in &MIGRATIONS[done..] {
         connection.execute_batch(step)?;
     }
@@ -305,14 +302,16 @@ fn migrate(connection: &Connection, path: &Path, base: &str) -> Result<Vocabular
         let sql = "INSERT INTO setting (name, value) VALUES ('secret', randomblob(32))";
         connection.execute(sql, [])?;
     }
-    let mut insert = connection.prepare("INSERT OR IGNORE INTO term (text) VALUES (?1)")?;
-    for term in Vocabulary::fixed_terms() {
-        insert.execute([term])?;
-    }
+    let sql = "SELECT NOT EXISTS (SELECT 1 FROM resource)";
+    let is_empty = connection.query_row(sql, [], |row| row.get(0))?;
+    let generation = rebuild::generation(connection)?.opened(is_empty)?;
+    rebuild::set(connection, &generation)?;
+    rebuild::enter_terms(connection, &generation.added)?;
     connection.execute_batch("COMMIT")?;
     let mut select = connection.prepare("SELECT text, id FROM term")?;
     let terms = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(Vocabulary::new(terms.collect::<Result<HashMap<_, _>, _>>()?, base))
+    let terms = terms.collect::<Result<HashMap<_, _>, _>>()?;
+    Ok(Knowledge::new(Vocabulary::new(terms, base, &generation), generation))
 }
 
 /// The first column of what a query finds.

@@ -84,7 +84,7 @@ impl Sqlite {
     }
 
     /// Runs a read that may take long where no one waits for its thread.
-    async fn aside<T: Send + 'static>(
+    pub(super) async fn aside<T: Send + 'static>(
         self: &Arc<Self>,
         read: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {

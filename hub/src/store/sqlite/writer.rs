@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use service::clock::Clock;
 use tokio::sync::oneshot;
 
 use super::group::Thread;
+use super::rebuild::Piece;
 use crate::registration::outbox::{Outcome, Task};
 use crate::store::StoreError;
-use crate::store::vocabulary::Vocabulary;
+use crate::store::generation::Knowledge;
 use crate::store::write::{Batch, Written};
 
 /// Batches that may wait; beyond that the caller is told to come back.
@@ -24,6 +26,7 @@ pub(super) enum Job {
     Write(Batch, Reply<Vec<Written>>),
     Due { limit: usize, until: i64, reply: Reply<Vec<Task>> },
     Settle(Vec<Outcome>, Reply<()>),
+    Rebuild(Piece, Reply<Duration>),
     Close(oneshot::Sender<()>),
 }
 
@@ -32,6 +35,7 @@ pub(super) enum Did {
     Wrote(Vec<Written>),
     Found(Vec<Task>),
     Settled,
+    Rebuilt(Duration),
 }
 
 /// The queue into the writer thread.
@@ -44,12 +48,12 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(
         connection: Connection,
-        terms: Arc<Vocabulary>,
+        known: Arc<Knowledge>,
         clock: Clock,
     ) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(QUEUE_MAX);
         let stopped = Arc::new(AtomicBool::new(false));
-        let mut thread = Thread::new(connection, terms, clock, stopped.clone());
+        let mut thread = Thread::new(connection, known, clock, stopped.clone());
         std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || thread.run(&jobs))
@@ -79,6 +83,11 @@ impl Writer {
         outcomes: Vec<Outcome>,
     ) -> Result<(), StoreError> {
         self.submit(|reply| Job::Settle(outcomes, reply)).await
+    }
+
+    /// Does a piece of work on the index; gives how long the others waited for it.
+    pub(super) async fn rebuild(&self, piece: Piece) -> Result<Duration, StoreError> {
+        self.submit(|reply| Job::Rebuild(piece, reply)).await
     }
 
     pub(super) async fn close(&self) {
@@ -112,18 +121,33 @@ impl Job {
         self.batch().map_or(1, |batch| batch.writes.len())
     }
 
+    /// The code systems that it has something of.
+    pub(super) fn systems(&self) -> Vec<&str> {
+        match self {
+            Self::Write(batch, _) => {
+                let contents = batch.writes.iter().filter_map(|write| write.action.content());
+                let tokens = contents.flat_map(|content| &content.index.tokens);
+                tokens.map(|token| token.system.as_str()).collect()
+            }
+            Self::Rebuild(Piece::Walk(stretch), _) => stretch.systems().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Tells its caller, who may have gone away: what is written stays written.
     pub(super) fn answer(self, result: Result<Did, StoreError>) {
         match (self, result) {
             (Self::Write(_, reply), Ok(Did::Wrote(written))) => drop(reply.send(Ok(written))),
             (Self::Due { reply, .. }, Ok(Did::Found(tasks))) => drop(reply.send(Ok(tasks))),
             (Self::Settle(_, reply), Ok(_)) => drop(reply.send(Ok(()))),
+            (Self::Rebuild(_, reply), Ok(Did::Rebuilt(held))) => drop(reply.send(Ok(held))),
             (Self::Write(_, reply), Err(error)) => drop(reply.send(Err(error))),
             (Self::Due { reply, .. }, Err(error)) => drop(reply.send(Err(error))),
             (Self::Settle(_, reply), Err(error)) => drop(reply.send(Err(error))),
+            (Self::Rebuild(_, reply), Err(error)) => drop(reply.send(Err(error))),
             (Self::Close(reply), _) => drop(reply.send(())),
             // Dropped unanswered: the caller is told that the writer is gone.
-            (Self::Write(..) | Self::Due { .. }, Ok(_)) => {}
+            (Self::Write(..) | Self::Due { .. } | Self::Rebuild(..), Ok(_)) => {}
         }
     }
 }
