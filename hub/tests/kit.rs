@@ -123,6 +123,29 @@ impl Kit {
         Self { router: hub.router(), hub, folder }
     }
 
+    /// The same record, after its database was changed behind the hub's back.
+    pub(crate) async fn rewritten(self, rewrite: impl AsyncFnOnce(&str)) -> Self {
+        let Self { hub, router, folder } = self;
+        hub.store.close().await;
+        let config = hub.config.clone();
+        drop((router, hub));
+        rewrite(&config.store.url).await;
+        let hub = Hub::open(config, Clock::System).await.unwrap();
+        Self { router: hub.router(), hub, folder }
+    }
+
+    /// Another hub on the same record; nothing if it takes one hub at a time.
+    pub(crate) async fn beside(&self) -> Option<Self> {
+        if !self.hub.config.store.url.starts_with("postgres") {
+            return None;
+        }
+        let folder = TempDir::new().unwrap();
+        let mut config = self.hub.config.clone();
+        config.audit.dir = Some(folder.path().to_owned());
+        let hub = Hub::open(config, Clock::System).await.unwrap();
+        Some(Self { router: hub.router(), hub, folder })
+    }
+
     /// The same record, after an import by a program of its own.
     pub(crate) async fn imported(self, options: &Options) -> (Self, Result<Report, ProgramError>) {
         let Self { hub, router, folder } = self;

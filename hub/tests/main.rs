@@ -20,5 +20,6 @@ mod real_input;
 mod record;
 mod refusal;
 mod registration;
+mod reindex;
 mod search;
 mod transaction;
