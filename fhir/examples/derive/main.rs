@@ -9,14 +9,13 @@
 //! |---|---|
 //! | [`amend`] | nothing: it takes out what is not R4 |
 //! | [`elements`] | `resource-types.tsv`, `elements.tsv`: every member of every resource, type and backbone |
-//! | [`search`] | `search-parameters.tsv`: expressions compiled to JSON member paths by [`compile`] |
+//! | [`search`] | `search-parameters.tsv`: expressions compiled to JSON member paths by the crate's own compiler |
 //! | [`compartments`] | `compartments.tsv`: which parameters put a resource into a compartment |
 //! | [`hierarchy`] | `code-hierarchies.tsv`: which codes are below which |
 //! | [`value_sets`] | `value-sets.tsv`: the codes of the value sets that required bindings name |
 
 mod amend;
 mod compartments;
-mod compile;
 mod elements;
 mod hierarchy;
 mod search;

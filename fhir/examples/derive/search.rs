@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use fhir::definitions::ParameterKind;
+use fhir::definitions::compile::{self, Compiler, Member, joined, relative, union};
 use serde_json::Value;
 
-use crate::compile::{Compiler, union};
 use crate::elements::Schema;
 use crate::{items, text};
 
@@ -44,7 +45,7 @@ pub(crate) fn table(
     parameters: &[Value],
 ) -> String {
     let by_url: BTreeMap<_, _> = parameters.iter().map(|p| (text(p, "url"), p)).collect();
-    let compiler = Compiler { schema, systems };
+    let compiler = Compiler { schema: &Elements { schema, systems } };
     let mut lines = BTreeSet::new();
     let mut refused = BTreeSet::new();
     for parameter in parameters {
@@ -78,33 +79,40 @@ pub(crate) fn table(
     table
 }
 
+/// Elements with the systems of their codes.
+struct Elements<'s> {
+    schema: &'s Schema,
+    systems: &'s BTreeMap<String, String>,
+}
+
+impl compile::Schema for Elements<'_> {
+    fn members(&self, type_name: &str, element: &str) -> Vec<Member<'_>> {
+        let members = self.schema.members(type_name, element).into_iter();
+        members
+            .map(|member| {
+                let value_set = member.value_set.split('|').next().unwrap_or_default();
+                let system = self.systems.get(value_set).map(String::as_str);
+                Member { json: &member.json, data_type: &member.data_type, system }
+            })
+            .collect()
+    }
+}
+
 type Compiled = Result<(String, Vec<String>), String>;
 
-fn simple(compiler: &Compiler<'_>, parameter: &Value, base: &str) -> Compiled {
-    let kind = text(parameter, "type");
-    let expression = text(parameter, "expression");
-    if expression.is_empty() {
-        return Err("has no expression: not a search of elements".to_owned());
-    }
-    let mut terms = Vec::new();
-    let mut notes = Vec::new();
-    for term in union(expression) {
-        let Some(relative) = relative(term, base) else {
-            continue;
-        };
-        let compiled = compiler.terms(&relative, base, kind)?;
-        terms.extend(compiled.terms);
-        notes.extend(compiled.notes);
-    }
-    if terms.is_empty() {
-        return Err(format!("no term of the expression fits {base}: {expression}"));
-    }
-    Ok((joined(terms), notes))
+fn kind(name: &str) -> Result<ParameterKind, String> {
+    ParameterKind::named(name).ok_or_else(|| format!("{name} is no kind of parameter"))
+}
+
+fn simple(compiler: &Compiler<'_, Elements<'_>>, parameter: &Value, base: &str) -> Compiled {
+    let kind = kind(text(parameter, "type"))?;
+    let compiled = compiler.expression(text(parameter, "expression"), base, kind)?;
+    Ok((compiled.column(), compiled.notes))
 }
 
 /// A composite's contexts, and the terms of its components within them.
 fn composite(
-    compiler: &Compiler<'_>,
+    compiler: &Compiler<'_, Elements<'_>>,
     by_url: &BTreeMap<&str, &Value>,
     parameter: &Value,
     base: &str,
@@ -123,40 +131,18 @@ fn composite(
             by_url.get(text(component, "definition")).ok_or("a component has no definition")?;
         let code = text(definition, "code");
         let expression = text(component, "expression");
-        let mut kind = text(definition, "type").to_owned();
+        let mut kind = kind(text(definition, "type"))?;
         let mut terms = Vec::new();
         for (_, context) in &contexts {
             for term in union(expression) {
-                let (found, of_kind) = compiler.component(term, context, base, &kind)?;
+                let (found, of_kind) = compiler.component(term, context, base, kind)?;
                 terms.extend(found);
                 kind = of_kind;
             }
         }
-        columns.push(format!("{code} {kind} {}", joined(terms)));
+        columns.push(format!("{code} {} {}", kind.as_str(), joined(terms)));
     }
     Ok((columns.join("\t"), Vec::new()))
-}
-
-fn joined(terms: impl IntoIterator<Item = String>) -> String {
-    let mut seen = Vec::new();
-    for term in terms {
-        if !seen.contains(&term) {
-            seen.push(term);
-        }
-    }
-    seen.join("|")
-}
-
-/// `term` without its leading `base.`; nothing if it starts at another type.
-fn relative(term: &str, base: &str) -> Option<String> {
-    let start = term.trim_start_matches('(');
-    let first = start.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
-    if first == base {
-        let opened = &term[..term.len() - start.len()];
-        let rest = start[base.len()..].trim_start_matches('.');
-        return Some(format!("{opened}{rest}").replace(&format!("{base}."), ""));
-    }
-    first.starts_with(|c: char| c.is_ascii_lowercase()).then(|| term.to_owned())
 }
 
 fn targets(schema: &Schema, parameter: &Value) -> String {

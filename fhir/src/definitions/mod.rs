@@ -6,6 +6,7 @@
 //! | [`elements`] | [`Type`] and [`Element`]: every JSON member of every type |
 //! | [`value_sets`] | [`ValueSet`]: the codes that required bindings allow |
 //! | [`search`] | [`SearchParameter`]: where in the JSON its values are; [`SearchParameters`]: all |
+//! | [`compile`] | expressions -> what [`search`] reads |
 //! | [`compartments`] | [`Compartment`]: which parameters lead into it |
 //! | [`hierarchy`] | which codes of HL7's own code systems are below which |
 //!
@@ -13,6 +14,7 @@
 //! from HL7's own definitions; nothing here is written by hand.
 
 pub mod compartments;
+pub mod compile;
 pub mod elements;
 pub mod hierarchy;
 pub mod resource_type;

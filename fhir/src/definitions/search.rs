@@ -1,8 +1,14 @@
 //! Search parameters, compiled to JSON members. <https://hl7.org/fhir/R4/searchparameter-registry.html>
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
+use super::compile::unescaped;
 use super::{DEFINITIONS, ResourceType, TypeSet, lines};
+
+/// Texts of records' own parameters that a process keeps, and the longest of them: 16 MiB at most.
+const KEPT_MAX: usize = 4_096;
+const KEPT_BYTES_MAX: usize = 4 << 10;
 
 /// The kinds of parameter. <https://hl7.org/fhir/R4/search.html#ptypes>
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -191,7 +197,7 @@ impl Term {
             _ => Leaf::read(kind, leaf)?,
         };
         let target = target.map(str::parse).transpose().ok()?;
-        Some(Self { steps: steps(path), leaf, target, system, from_resource })
+        Some(Self { steps: steps(path)?, leaf, target, system, from_resource })
     }
 
     fn union(kind: ParameterKind, text: &'static str) -> Option<Vec<Self>> {
@@ -199,7 +205,7 @@ impl Term {
     }
 }
 
-fn steps(path: &'static str) -> Vec<Step> {
+fn steps(path: &'static str) -> Option<Vec<Step>> {
     let mut steps = Vec::new();
     for step in path.split(['.', '+']).filter(|step| !step.is_empty()) {
         let Some((name, filter)) = step.strip_suffix(']').and_then(|s| s.split_once('[')) else {
@@ -208,11 +214,31 @@ fn steps(path: &'static str) -> Vec<Step> {
         };
         steps.push(Step::Member(name));
         steps.push(match filter.split_once('=') {
+            Some((member, value)) if value.contains('%') => {
+                Step::Where { member, value: kept(&unescaped(value)?)? }
+            }
             Some((member, value)) => Step::Where { member, value },
             None => Step::First,
         });
     }
-    steps
+    Some(steps)
+}
+
+/// Text that lives as long as the process, so that the terms of a record's own parameters are what
+/// those of FHIR are. Each text is kept once, and no more of them than a process that is told now and
+/// then to take up other parameters can need; nothing if there are more.
+fn kept(text: &str) -> Option<&'static str> {
+    static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut kept = KEPT.lock().expect("no holder of this lock panics");
+    if let Some(known) = kept.get(text) {
+        return Some(known);
+    }
+    if kept.len() >= KEPT_MAX || text.len() > KEPT_BYTES_MAX {
+        return None;
+    }
+    let text: &'static str = Box::leak(text.into());
+    kept.insert(text);
+    Some(text)
 }
 
 /// The search parameters of all types: those of `search-parameters.tsv`, and perhaps some of a record's
@@ -236,6 +262,26 @@ impl SearchParameters {
         let parameters = self.of(resource_type);
         let found = parameters.binary_search_by(|p| p.code.cmp(code)).ok()?;
         Some(&parameters[found])
+    }
+
+    /// These and more, given as lines of the table. Those that cannot be read, of which there are too
+    /// many in this process, or whose code the type has already, are left out.
+    #[must_use]
+    pub fn with(&self, added: &str) -> Self {
+        let mut of_type: BTreeMap<usize, Vec<SearchParameter>> = BTreeMap::new();
+        for line in added.lines() {
+            let Some((base, more)) = kept(line).and_then(parameter) else { continue };
+            let Ok(base) = base.parse::<ResourceType>() else { continue };
+            let all = of_type.entry(base.index()).or_insert_with(|| self.0[base.index()].to_vec());
+            if all.iter().all(|parameter| parameter.code != more.code) {
+                all.push(more);
+            }
+        }
+        let mut with = self.clone();
+        for (place, all) in of_type {
+            with.0[place] = ordered(all);
+        }
+        with
     }
 
     pub(super) fn read(table: &'static str) -> Self {

@@ -63,6 +63,19 @@ impl ValueSet {
     }
 }
 
+impl ValueSet {
+    /// The system of all its codes, if they are listed and of one.
+    pub fn only_system(&self) -> Option<&'static str> {
+        match &self.codes {
+            Codes::Listed(systems) => match systems.as_slice() {
+                [one] => Some(one.url),
+                _ => None,
+            },
+            Codes::Formed(_) => None,
+        }
+    }
+}
+
 impl System {
     fn has(&self, code: &str) -> bool {
         self.codes.binary_search(&code).is_ok()
