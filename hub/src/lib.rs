@@ -32,10 +32,11 @@ pub mod routes;
 pub mod search;
 pub mod store;
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use axum::Router;
+use fhir::definitions::SearchParameters;
 use fhir::outcome::IssueCode;
 use http::StatusCode;
 use service::caller::Caller;
@@ -68,8 +69,8 @@ pub struct Hub {
     pub journal: Journal,
     /// Seals page links.
     pub seal: Seal,
-    /// The CapabilityStatement.
-    pub metadata: Statement,
+    /// The CapabilityStatement, and the generation whose parameters it lists: 0 for FHIR's alone.
+    metadata: RwLock<(i64, Arc<Statement>)>,
     wake: Arc<Notify>,
     /// Told when the index is begun anew.
     begun: Notify,
@@ -88,9 +89,19 @@ impl Hub {
         let journal = Journal::open(&journal, clock.clone())
             .map_err(|error| ProgramError::failed("opening the audit journal", error))?;
         let seal = Seal::new(store.secret());
-        let metadata = Statement::of(&config);
+        let metadata = Statement::of(&config, SearchParameters::published());
+        let metadata = RwLock::new((0, Arc::new(metadata)));
         let wake = Arc::new(Notify::new());
-        Ok(Arc::new(Self { config, store, clock, journal, seal, metadata, wake, begun: Notify::new() }))
+        Ok(Arc::new(Self {
+            config,
+            store,
+            clock,
+            journal,
+            seal,
+            metadata,
+            wake,
+            begun: Notify::new(),
+        }))
     }
 
     /// Everything the hub answers.
@@ -111,6 +122,7 @@ impl Hub {
         if let Some(admin) = admin {
             let router = service::admin::router(self.clone());
             let router = router.merge(search::explain::router(self.clone()));
+            let router = router.merge(reindex::admin::router(self.clone()));
             tokio::spawn(serve(admin, router, shutdown.clone(), Duration::ZERO));
         }
         serve(listener, self.router(), shutdown, drain).await;
@@ -124,6 +136,24 @@ impl Hub {
     /// Our FHIR base, without a trailing slash.
     pub fn base(&self) -> &str {
         self.config.server.base()
+    }
+
+    /// The CapabilityStatement. It lists parameters of the record's own once they can be searched by.
+    pub fn metadata(&self) -> Arc<Statement> {
+        let known = self.store.generation();
+        let extended = known.standing.is_whole() && !known.added.is_empty();
+        let wanted = if extended { known.standing.generation } else { 0 };
+        let (listed, statement) =
+            self.metadata.read().expect("no holder of this lock panics").clone();
+        if listed == wanted {
+            return statement;
+        }
+        let terms = self.store.terms();
+        let parameters = if extended { terms.all() } else { SearchParameters::published() };
+        let statement = Arc::new(Statement::of(&self.config, parameters));
+        *self.metadata.write().expect("no holder of this lock panics") =
+            (wanted, statement.clone());
+        statement
     }
 
     fn locator(&self) -> Result<Option<Locator>, ProgramError> {

@@ -1,4 +1,4 @@
-//! `hub serve`, `hub check`, `hub import`, each with `--config FILE`
+//! `hub serve`, `hub check`, `hub import`, `hub reindex`, each with `--config FILE`
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use hub::Hub;
 use hub::config::{HubConfig, PREFIX};
 use hub::import::{self, Options};
+use hub::reindex;
 use service::clock::Clock;
 use service::program::{ConfigFile, ProgramError, bind, finish, print, stop_on_signal};
 
@@ -35,6 +36,10 @@ enum Command {
         #[command(flatten)]
         options: Options,
     },
+    /// Make the search index anew, by FHIR's search parameters and the active SearchParameters of the
+    /// record. A hub that serves the record is asked to; if none does, the record is opened. Until the
+    /// index is whole nothing is searched; reading and writing go on
+    Reindex(ConfigFile),
 }
 
 #[tokio::main]
@@ -74,6 +79,12 @@ async fn run(command: Command) -> Result<(), ProgramError> {
                 0 => Ok(()),
                 refused => Err(ProgramError::Failed(format!("{refused} were refused"))),
             }
+        }
+        Command::Reindex(file) => {
+            let config: HubConfig = service::config::load(&file.file, PREFIX)?;
+            let report = reindex::command::run(config, Clock::System).await?;
+            let failed = |error| ProgramError::failed("printing the report", error);
+            writeln!(std::io::stdout().lock(), "{report}").map_err(failed)
         }
     }
 }

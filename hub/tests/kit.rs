@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use hub::Hub;
 use hub::config::HubConfig;
 use hub::import::{Options, Report};
+use hub::reindex::command as reindex;
 use serde_json::Value;
 use service::clock::Clock;
 use service::program::ProgramError;
@@ -132,6 +133,17 @@ impl Kit {
         rewrite(&config.store.url).await;
         let hub = Hub::open(config, Clock::System).await.unwrap();
         Self { router: hub.router(), hub, folder }
+    }
+
+    /// The same record, after a rebuild of its index by a program of its own.
+    pub(crate) async fn reindexed(self) -> (Self, Result<reindex::Report, ProgramError>) {
+        let Self { hub, router, folder } = self;
+        hub.store.close().await;
+        let config = hub.config.clone();
+        drop((router, hub));
+        let result = reindex::run(config.clone(), Clock::System).await;
+        let hub = Hub::open(config, Clock::System).await.unwrap();
+        (Self { router: hub.router(), hub, folder }, result)
     }
 
     /// Another hub on the same record; nothing if it takes one hub at a time.

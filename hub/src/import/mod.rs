@@ -37,7 +37,7 @@ use tokio::sync::mpsc;
 
 use crate::Hub;
 use crate::config::HubConfig;
-use crate::reindex::walk::walk;
+use crate::reindex::walk::complete;
 use crate::store::vocabulary::Vocabulary;
 use crate::store::write::Write;
 use prepare::{Prepared, prepare};
@@ -151,7 +151,7 @@ impl Record {
         let organisation = Arc::new(config.region.ods.clone());
         let hub = Hub::open(config, clock).await.map_err(in_use)?;
         // Transactions may rest on what they search for.
-        let walked = walk(&hub.store).await;
+        let walked = complete(&hub.store).await;
         walked.map_err(|error| ProgramError::failed("rebuilding the index", error))?;
         let correlation = Correlation::of(&HeaderMap::new());
         Ok(Self::Open(hub, Caller { organisation, correlation }))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use bytes::Bytes;
-use fhir::definitions::{ParameterKind, ResourceType, SearchParameter};
+use fhir::definitions::{ParameterKind, ResourceType, SearchParameter, SearchParameters};
 use fhir::outcome::{Issue, IssueCode};
 use http::header::{ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -46,7 +46,8 @@ pub async fn capabilities(
         }
         Some(_) => return Err(refused("The mode must be full or normative.")),
     }
-    let Statement { text, etag } = &hub.metadata;
+    let statement = hub.metadata();
+    let Statement { text, etag } = &*statement;
     let tags = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let known = tags.flat_map(|line| line.split(',')).any(|tag| {
         let tag = tag.trim();
@@ -75,9 +76,9 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// The statement of a hub so configured.
-    pub fn of(config: &HubConfig) -> Self {
-        let text = text(config);
+    /// The statement of a hub so configured, of a record that is searched by these parameters.
+    pub fn of(config: &HubConfig, parameters: &SearchParameters) -> Self {
+        let text = text(config, parameters);
         let digest = Sha256::digest(&text);
         let digest = u64::from_be_bytes(std::array::from_fn(|at| digest[at]));
         Self { text: text.into(), etag: format!("\"{digest:016x}\"") }
@@ -86,18 +87,15 @@ impl Statement {
 
 /// The statement's text. Each type is written and let go before the next: all of them at once would be
 /// the largest thing the hub ever holds.
-fn text(config: &HubConfig) -> Vec<u8> {
+fn text(config: &HubConfig, parameters: &SearchParameters) -> Vec<u8> {
     let json =
         |value: &Value| serde_json::to_string(value).expect("a JSON value always serialises");
     let offers = offers();
     let mut resources = String::new();
     for resource_type in ResourceType::all() {
         resources.push_str(if resources.is_empty() { "" } else { "," });
-        resources.push_str(&json(&resource(
-            resource_type,
-            &of_type(&offers, resource_type),
-            config,
-        )));
+        let offers = of_type(&offers, resource_type);
+        resources.push_str(&json(&resource(resource_type, &offers, config, parameters)));
     }
     let head = json(&statement(&offers, config));
     let (before, after) = head.split_once(r#""resource":[]"#).expect("the list of types is there");
@@ -138,9 +136,15 @@ fn statement(offers: &[Offer], config: &HubConfig) -> Value {
     })
 }
 
-fn resource(resource_type: ResourceType, offers: &[&Offer], config: &HubConfig) -> Value {
+fn resource(
+    resource_type: ResourceType,
+    offers: &[&Offer],
+    config: &HubConfig,
+    parameters: &SearchParameters,
+) -> Value {
     let offered = |code: &str| offers.iter().any(|offer| offer.codes.contains(&code));
-    let searched = || resource_type.search_parameters().iter().filter(|p| supported(p));
+    let searched = || parameters.of(resource_type).iter().filter(|p| supported(p));
+    let references = || references(parameters);
     let name = |(t, p): (ResourceType, &SearchParameter)| Value::from(format!("{t}:{}", p.code));
     let include = references().filter(|(from, _)| *from == resource_type).map(name).collect();
     let reverse =
@@ -216,9 +220,11 @@ fn each_once(offers: &[&Offer], kind: fn(&str) -> bool) -> impl Iterator<Item = 
 }
 
 /// The parameters by which resources refer to others, each with its type.
-fn references() -> impl Iterator<Item = (ResourceType, &'static SearchParameter)> {
+fn references(
+    parameters: &SearchParameters,
+) -> impl Iterator<Item = (ResourceType, &SearchParameter)> {
     ResourceType::all().flat_map(|t| {
-        let searched = t.search_parameters().iter().filter(|p| supported(p));
+        let searched = parameters.of(t).iter().filter(|p| supported(p));
         searched.filter(|p| p.kind == ParameterKind::Reference).map(move |p| (t, p))
     })
 }

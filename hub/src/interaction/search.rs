@@ -72,7 +72,7 @@ async fn search(
     loop {
         let terms = hub.store.terms();
         let search = parse(place.clone(), &pairs, strict(headers), &terms, hub.base())?;
-        match page::run(hub, caller, (&search, &terms), resume.clone()).await {
+        match page::run(hub, caller, &search, resume.clone()).await {
             // The index is made by other rules now: they decide what was asked.
             Err(error) if patience.bears(&error) => patience.pause().await,
             bundle => return Ok(Answer::resource(StatusCode::OK, bundle?)),

@@ -24,7 +24,6 @@ use crate::interaction::search::{Pairs, resume};
 use crate::search::condition::Condition;
 use crate::search::page;
 use crate::search::parameters::{COUNT_MAX, Place, Search, compartment, parse};
-use crate::store::vocabulary::Vocabulary;
 
 /// Of a Patient.
 pub async fn patient(
@@ -64,19 +63,19 @@ async fn everything(
     version.body.ok_or(HubError::Deleted { resource_type: owner })?;
     let path = format!("{owner}/{id}/$everything");
     let (pairs, resume) = resume(hub, caller, &path, pairs)?;
-    let terms = hub.store.terms();
-    let search = search(hub, &terms, (owner, id), path, pairs)?;
-    let bundle = page::run(hub, caller, (&search, &terms), resume).await?;
+    let search = search(hub, owner, id, path, pairs)?;
+    let bundle = page::run(hub, caller, &search, resume).await?;
     Ok(Answer::resource(StatusCode::OK, bundle))
 }
 
 fn search(
     hub: &Hub,
-    terms: &Vocabulary,
-    (owner, id): (ResourceType, &str),
+    owner: ResourceType,
+    id: &str,
     path: String,
     pairs: Pairs,
 ) -> Result<Search, Refusal> {
+    let terms = &*hub.store.terms();
     let patient = terms.resource_type(ResourceType::PATIENT);
     let of_patient = owner == ResourceType::PATIENT;
     let ids = Condition::Ids { types: vec![terms.resource_type(owner)], ids: vec![id.to_owned()] };

@@ -23,7 +23,6 @@ use crate::interaction::search::Pairs;
 use crate::search::page;
 use crate::search::parameters::{COUNT_MAX, Place, Search, parse};
 use crate::store::query::Found;
-use crate::store::vocabulary::Vocabulary;
 
 /// Observations that are looked through, at most.
 const LOOKED_THROUGH_MAX: usize = 50_000;
@@ -39,12 +38,11 @@ pub async fn lastn(
     body: Body,
 ) -> Result<Answer, HubError> {
     let pairs = pairs(query.as_deref(), &headers, body).await?;
-    let terms = hub.store.terms();
-    let (search, max) = asked(&hub, &terms, pairs)?;
+    let (search, max) = asked(&hub, pairs)?;
     let mut kinds = Kinds { max, ..Kinds::default() };
     let mut walk = None;
     loop {
-        let page = page::matches(&hub, (&search, &terms), walk).await?;
+        let page = page::matches(&hub, &search, walk).await?;
         kinds.take(page.found);
         walk = page.next;
         if walk.is_none() {
@@ -59,7 +57,7 @@ pub async fn lastn(
 }
 
 /// The search, newest first, and how many of each kind.
-fn asked(hub: &Hub, terms: &Vocabulary, pairs: Pairs) -> Result<(Search, usize), Refusal> {
+fn asked(hub: &Hub, pairs: Pairs) -> Result<(Search, usize), Refusal> {
     let observation = "Observation".parse::<ResourceType>().expect("R4 has Observations");
     let (max, criteria): (Pairs, Pairs) = pairs.iter().cloned().partition(|(n, _)| n == "max");
     let max = max.first().map_or(Ok(1), |(_, value)| value.parse::<usize>());
@@ -76,7 +74,7 @@ fn asked(hub: &Hub, terms: &Vocabulary, pairs: Pairs) -> Result<(Search, usize),
         ));
     }
     let place = Place::of_type(observation);
-    let mut search = parse(place, &criteria, true, terms, hub.base())?;
+    let mut search = parse(place, &criteria, true, &hub.store.terms(), hub.base())?;
     search.path = "Observation/$lastn".into();
     search.executed = pairs;
     search.count = COUNT_MAX;

@@ -81,6 +81,21 @@ pub async fn walk(store: &Store) -> Result<(), StoreError> {
     }
 }
 
+/// Comes back when the index is whole, whoever walks.
+///
+/// # Errors
+/// As [`walk`].
+pub async fn complete(store: &Store) -> Result<(), StoreError> {
+    loop {
+        store.refresh().await?;
+        walk(store).await?;
+        if store.generation().standing.is_whole() {
+            return Ok(());
+        }
+        tokio::time::sleep(REST).await;
+    }
+}
+
 /// The next piece of work; gives how long writes had to wait for it.
 async fn piece(store: &Store, size: usize) -> Result<Duration, StoreError> {
     if store.generation().standing.is_emptied() {

@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use fhir::bundle::{SearchMode, SearchsetWriter};
-use fhir::outcome::OperationOutcome;
+use fhir::outcome::{IssueCode, OperationOutcome};
 use fhir::subset;
+use http::StatusCode;
 use service::caller::Caller;
+use service::refusal::Refusal;
 use url::form_urlencoded;
 
 use super::cursor::Cursor;
@@ -17,7 +19,6 @@ use crate::Hub;
 use crate::error::HubError;
 use crate::store::query::Found;
 use crate::store::target::SEPARATOR;
-use crate::store::vocabulary::Vocabulary;
 
 /// Included resources on one page; more come on pages of their own.
 const INCLUDED_COUNT: usize = 1_000;
@@ -29,6 +30,8 @@ pub struct Resume {
     pub walk: Option<Walk>,
     /// The rest of what goes along with these matches, after this key.
     pub included: Option<(Vec<i64>, i64)>,
+    /// The generation of the index that was walked until then.
+    pub generation: i64,
 }
 
 /// What a page shows.
@@ -39,20 +42,20 @@ struct Shown {
     total: Option<u64>,
 }
 
-/// Runs a search that was understood in these terms, and writes its first page, or the one to be taken
-/// up.
+/// Runs a search and writes its first page, or the one to be taken up.
 pub async fn run(
     hub: &Hub,
     caller: &Caller,
-    (search, terms): (&Search, &Vocabulary),
+    search: &Search,
     resume: Option<Resume>,
 ) -> Result<Vec<u8>, HubError> {
-    hub.store.serves(terms).await?;
+    hub.store.serves(search.generation).await?;
     let units = if search.needs_units { units(hub).await? } else { Vec::new() };
     let plan = plan(hub, search, &units);
     let (walk, rest) = match resume {
         None => (None, None),
-        Some(Resume { walk, included }) => (walk, included),
+        Some(resume) if resume.generation != search.generation => return Err(outdated().into()),
+        Some(Resume { walk, included, .. }) => (walk, included),
     };
     let first = walk.is_none() && rest.is_none();
     let shown = match rest {
@@ -64,7 +67,7 @@ pub async fn run(
         _ if search.total || search.count == 0 => Some(total(hub, &plan).await?),
         _ => None,
     };
-    hub.store.served(terms).await?;
+    hub.store.served(search.generation).await?;
     Ok(write(hub, caller, search, &shown, total))
 }
 
@@ -95,15 +98,11 @@ async fn total(hub: &Hub, plan: &Plan<'_>) -> Result<u64, HubError> {
 }
 
 /// One page of matches, for an operation that looks through them.
-pub async fn matches(
-    hub: &Hub,
-    (search, terms): (&Search, &Vocabulary),
-    walk: Option<Walk>,
-) -> Result<Page, HubError> {
-    hub.store.serves(terms).await?;
+pub async fn matches(hub: &Hub, search: &Search, walk: Option<Walk>) -> Result<Page, HubError> {
+    hub.store.serves(search.generation).await?;
     let units = if search.needs_units { units(hub).await? } else { Vec::new() };
     let page = step(hub, search, &plan(hub, search, &units), walk).await?;
-    hub.store.served(terms).await?;
+    hub.store.served(search.generation).await?;
     Ok(page)
 }
 
@@ -140,20 +139,34 @@ async fn page(
     if !search.include.is_empty() {
         keys = included(&hub.store, &search.include, &page.found).await?;
     }
-    let (keys, next) = cut(&page.found, keys, page.next);
+    let (keys, next) = cut(search, &page.found, keys, page.next);
     let included = resources(&hub.store, &keys).await?;
     Ok(Shown { matches: page.found, included, next, total })
 }
 
 /// What goes along beyond [`INCLUDED_COUNT`] comes next, before any further matches.
-fn cut(matches: &[Found], mut keys: Vec<i64>, next: Option<Walk>) -> (Vec<i64>, Option<Resume>) {
+fn cut(
+    search: &Search,
+    matches: &[Found],
+    mut keys: Vec<i64>,
+    next: Option<Walk>,
+) -> (Vec<i64>, Option<Resume>) {
+    let generation = search.generation;
     if keys.len() <= INCLUDED_COUNT {
-        return (keys, next.map(|walk| Resume { walk: Some(walk), included: None }));
+        let resume = |walk| Resume { walk: Some(walk), included: None, generation };
+        return (keys, next.map(resume));
     }
     keys.truncate(INCLUDED_COUNT);
     let last = keys[INCLUDED_COUNT - 1];
     let of = matches.iter().map(|found| found.key).collect();
-    (keys, Some(Resume { walk: next, included: Some((of, last)) }))
+    (keys, Some(Resume { walk: next, included: Some((of, last)), generation }))
+}
+
+/// The order that was walked may be another now.
+fn outdated() -> Refusal {
+    let text =
+        "The record's index was rebuilt since this page link was made: begin the search again.";
+    Refusal::error(StatusCode::GONE, IssueCode::Expired, text)
 }
 
 /// A page of nothing but what goes along with the matches of the page before.
@@ -167,7 +180,7 @@ async fn more_included(
     let of = resources(&hub.store, &matches).await?;
     let mut keys = included(&hub.store, &search.include, &of).await?;
     keys.retain(|key| *key > after);
-    let (keys, next) = cut(&of, keys, walk);
+    let (keys, next) = cut(search, &of, keys, walk);
     let included = resources(&hub.store, &keys).await?;
     Ok(Shown { matches: Vec::new(), included, next, total: None })
 }

@@ -30,6 +30,8 @@ pub struct Search {
     /// Where it was asked, below our base: `Observation`, `Patient/a/Observation`, or nothing for all
     /// types.
     pub path: String,
+    /// The generation of the index that it was understood for.
+    pub generation: i64,
     /// The types searched.
     pub types: Vec<ResourceType>,
     /// What is searched.
@@ -97,6 +99,7 @@ pub fn parse(
     let conditions = place.compartment.into_iter().collect();
     let mut search = Search {
         path: place.path,
+        generation: terms.generation(),
         types: place.types,
         matching: Matching { types, conditions },
         order: Order::newest_first(),

@@ -36,19 +36,18 @@ pub async fn select(
     let pairs = form_urlencoded::parse(query.as_bytes()).into_owned();
     let pairs: Vec<_> = pairs.filter(|(name, _)| name != "_format" && name != "_pretty").collect();
     let place = Place::of_type(resource_type);
-    let terms = hub.store.terms();
-    let search = parse(place, &pairs, true, &terms, hub.base())?;
+    let search = parse(place, &pairs, true, &hub.store.terms(), hub.base())?;
     if search.matching.conditions.is_empty() {
         return Err(without_criteria().into());
     }
-    hub.store.serves(&terms).await?;
+    hub.store.serves(search.generation).await?;
     let units = if search.needs_units { units(hub).await? } else { Vec::new() };
     let query = plan(hub, &search, &units).keys(MANY);
     let keys = hub.store.numbers(&query).await?;
     let found = resources(&hub.store, &keys).await?;
-    hub.store.served(&terms).await?;
+    hub.store.served(search.generation).await?;
     let ids = found.into_iter().map(|found| found.id).collect();
-    let generation = Some(terms.generation());
+    let generation = Some(search.generation);
     Ok(Selection { ids, expected: Expected { query, keys, generation } })
 }
 

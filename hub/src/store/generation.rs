@@ -149,7 +149,8 @@ impl Generation {
             return Ok(self);
         }
         if is_empty && self.added.is_empty() {
-            let standing = Standing { generation: self.standing.generation + 1, cursor: 0, last: 0 };
+            let standing =
+                Standing { generation: self.standing.generation + 1, cursor: 0, last: 0 };
             return Ok(Self { standing, ..Self::first() });
         }
         let added = self.added.clone();
@@ -200,13 +201,13 @@ impl Knowledge {
         known.generation = Arc::new(seen);
     }
 
-    /// Whether what is searched in these terms will be answered, as far as this process knows.
-    pub fn serves(&self, terms: &Vocabulary) -> Result<(), StoreError> {
-        let generation = self.generation();
-        if !generation.is_ours() {
+    /// Whether what is searched in this generation will be answered, as far as this process knows.
+    pub fn serves(&self, generation: i64) -> Result<(), StoreError> {
+        let known = self.generation();
+        if !known.is_ours() {
             return Err(StoreError::Outdated);
         }
-        generation.standing.serves(terms.generation())
+        known.standing.serves(generation)
     }
 }
 

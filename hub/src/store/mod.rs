@@ -159,20 +159,22 @@ impl Store {
         }
     }
 
-    /// Whether a search in these terms will be answered: not while the index is being rebuilt.
-    pub async fn serves(&self, terms: &Vocabulary) -> Result<(), StoreError> {
-        match self.known().serves(terms) {
+    /// Whether a search that was understood for this generation of the index will be answered: not
+    /// while it is being rebuilt.
+    pub async fn serves(&self, generation: i64) -> Result<(), StoreError> {
+        match self.known().serves(generation) {
             Ok(()) => Ok(()),
             // Another hub may have ended what it, or a third one, began.
-            Err(_) => self.served(terms).await,
+            Err(_) => self.served(generation).await,
         }
     }
 
-    /// Whether everything that was found in these terms, up to now, was found in a whole index.
-    pub async fn served(&self, terms: &Vocabulary) -> Result<(), StoreError> {
+    /// Whether everything that was found in this generation of the index, up to now, was found while it
+    /// was whole.
+    pub async fn served(&self, generation: i64) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(engine) => engine.known().serves(terms),
-            Self::Postgres(engine) => engine.served(terms).await,
+            Self::Sqlite(engine) => engine.known().serves(generation),
+            Self::Postgres(engine) => engine.served(generation).await,
         }
     }
 

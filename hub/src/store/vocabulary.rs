@@ -110,6 +110,11 @@ impl Vocabulary {
         self.generation
     }
 
+    /// All search parameters.
+    pub fn all(&self) -> &SearchParameters {
+        &self.definitions
+    }
+
     /// All search parameters of a type, in order of their codes.
     pub fn definitions(&self, resource_type: ResourceType) -> &[SearchParameter] {
         self.definitions.of(resource_type)
@@ -189,9 +194,7 @@ impl Vocabulary {
 
 /// FHIR's search parameters, and those of a record's own.
 fn definitions(added: &str) -> SearchParameters {
-    // Nothing can be added yet.
-    let _ = added;
-    SearchParameters::published().clone()
+    SearchParameters::published().with(added)
 }
 
 fn term(resource_type: ResourceType, parameter: &str) -> String {

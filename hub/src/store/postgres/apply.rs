@@ -109,8 +109,7 @@ async fn transact(
     old_systems(&mut transaction, terms, &indices).await?;
     let replaced = indices.iter().filter_map(|(old, _)| old.as_ref()).flat_map(targets);
     directory.enter(&mut transaction, terms, replaced.collect()).await?;
-    let (mut steps, written) =
-        steps(batch, decided, &current, &indices, directory.keys(), terms);
+    let (mut steps, written) = steps(batch, decided, &current, &indices, directory.keys(), terms);
     for step in steps.iter_mut().filter(|step| !standing.holds(step.owner.key)) {
         step.effects = std::mem::take(&mut step.effects).outside_the_index();
     }
@@ -125,9 +124,7 @@ async fn transact(
 /// is taken before anything is seen: see [`super::rebuild`].
 fn begin(batch: &Batch) -> &'static str {
     match batch.expected.as_slice() {
-        [] => {
-            "BEGIN ISOLATION LEVEL READ COMMITTED; LOCK TABLE index_state IN ROW SHARE MODE"
-        }
+        [] => "BEGIN ISOLATION LEVEL READ COMMITTED; LOCK TABLE index_state IN ROW SHARE MODE",
         _ => "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE index_state IN ROW SHARE MODE",
     }
 }

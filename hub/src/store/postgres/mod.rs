@@ -105,7 +105,8 @@ impl Postgres {
     ) -> Result<Option<Version>, StoreError> {
         let sql = "SELECT r.version, r.updated, r.method, r.body FROM directory d \
                    JOIN resource r ON r.key = d.key WHERE d.type = $1 AND d.id = $2";
-        let statement = sqlx::query(sql).bind(self.known.terms().resource_type(t)).bind(id.to_owned());
+        let statement =
+            sqlx::query(sql).bind(self.known.terms().resource_type(t)).bind(id.to_owned());
         Ok(statement.fetch_optional(&self.pool).await?.as_ref().map(version))
     }
 
@@ -119,7 +120,8 @@ impl Postgres {
                    SELECT key, version, updated, method, body FROM resource UNION ALL \
                    SELECT key, version, updated, method, body FROM history\
                    ) v ON v.key = d.key WHERE d.type = $1 AND d.id = $2 AND v.version = $3";
-        let statement = sqlx::query(sql).bind(self.known.terms().resource_type(t)).bind(id.to_owned());
+        let statement =
+            sqlx::query(sql).bind(self.known.terms().resource_type(t)).bind(id.to_owned());
         let row = statement.bind(number).fetch_optional(&self.pool).await?;
         Ok(row.as_ref().map(version))
     }

@@ -262,14 +262,14 @@ pub(super) async fn set(
 }
 
 impl Postgres {
-    /// Whether what was searched in these terms was answered by a whole index: asked of the record
+    /// Whether what was searched in this generation was answered by a whole index: asked of the record
     /// itself, for another hub may have begun it anew.
-    pub(in crate::store) async fn served(&self, terms: &Vocabulary) -> Result<(), StoreError> {
+    pub(in crate::store) async fn served(&self, generation: i64) -> Result<(), StoreError> {
         let standing = at(&self.pool).await?;
         if standing != self.known.generation().standing {
             self.refresh().await?;
         }
-        self.known.serves(terms)
+        self.known.serves(generation)
     }
 }
 

@@ -162,9 +162,8 @@ fn empty(c: &Connection, rows: usize) -> Result<(), StoreError> {
     }
     let mut left = rows;
     for (table, key) in TABLES {
-        let sql = format!(
-            "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} LIMIT ?1)"
-        );
+        let sql =
+            format!("DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} LIMIT ?1)");
         left -= c.prepare_cached(&sql)?.execute([left as i64])?;
         if left == 0 {
             return Ok(());
