@@ -80,7 +80,7 @@ impl Pair {
 }
 
 /// A database of its own on the server of `TEST_POSTGRES_URL`.
-async fn database() -> Option<String> {
+pub(crate) async fn database() -> Option<String> {
     let Ok(server) = std::env::var("TEST_POSTGRES_URL") else {
         eprintln!("skipped: TEST_POSTGRES_URL names no PostgreSQL (tests/run starts one)");
         return None;

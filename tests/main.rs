@@ -8,6 +8,7 @@
 //! | [`silence`] | regions and locators that are stopped or dead are told, never hidden |
 //! | [`durability`] | a hub that is killed while it imports has everything it acknowledged |
 //! | [`cluster`] | two hubs on one PostgreSQL are one record |
+//! | [`reindex`] | an index is made anew while hubs serve the record, and are killed |
 //! | [`standby`] | a primary dies under load, its standby is promoted, and nothing acknowledged is lost |
 //! | [`clients`] | public FHIR clients, unmodified, do with a hub what they are made for |
 //! | [`registration`] | the locator learns of every patient, whenever it comes and whoever restarts |
@@ -21,6 +22,7 @@ mod durability;
 mod kit;
 mod readme;
 mod registration;
+mod reindex;
 mod silence;
 mod standby;
 mod starts;

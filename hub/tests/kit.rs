@@ -146,6 +146,11 @@ impl Kit {
         (Self { router: hub.router(), hub, folder }, result)
     }
 
+    /// The folder alone: the hub is gone, and its record is anyone's.
+    pub(crate) fn released(self) -> TempDir {
+        self.folder
+    }
+
     /// Another hub on the same record; nothing if it takes one hub at a time.
     pub(crate) async fn beside(&self) -> Option<Self> {
         if !self.hub.config.store.url.starts_with("postgres") {

@@ -5,8 +5,12 @@
 //! The forms: paths, unions, `as`, `ofType`, `where(x='y')`, `where(resolve() is T)`, `extension('url')`,
 //! `[0]`, `exists()`, and `x.exists() and x != false`.
 
+mod text;
+
 use super::elements::{DataType, types};
 use super::{ParameterKind, ResourceType};
+pub(super) use text::unescaped;
+use text::{escaped, in_parentheses, inside, split, split_once, steps, without};
 
 /// Where an expression may lead at once.
 const PLACES_MAX: usize = 1_000;
@@ -330,105 +334,10 @@ pub fn joined(terms: impl IntoIterator<Item = String>) -> String {
     seen.join("|")
 }
 
-/// The text with what stands between quotes blanked: what is found in it is no part of a string, and
-/// stands at the same place in the text.
-fn blanked(text: &str) -> String {
-    let mut within = false;
-    let mut blank = |c: char| {
-        within ^= c == '\'';
-        if within { "_".repeat(c.len_utf8()) } else { c.to_string() }
-    };
-    text.chars().map(&mut blank).collect()
-}
-
-fn split_once<'t>(text: &'t str, separator: &str) -> Option<(&'t str, &'t str)> {
-    let at = blanked(text).find(separator)?;
-    Some((&text[..at], &text[at + separator.len()..]))
-}
-
-fn split(text: &str, separator: char) -> Vec<&str> {
-    let blanked = blanked(text);
-    let mut ends: Vec<usize> = blanked.match_indices(separator).map(|(at, _)| at).collect();
-    ends.push(text.len());
-    let mut start = 0;
-    let part = |end| {
-        let part = &text[start..end];
-        start = text.len().min(end + separator.len_utf8());
-        part
-    };
-    ends.into_iter().map(part).collect()
-}
-
-/// The text without every `part` that stands outside of quotes.
-fn without(text: &str, part: &str) -> String {
-    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some((before, after)) = split_once(rest, part) {
-        out.push_str(before);
-        rest = after;
-    }
-    out + rest
-}
-
-/// What a term has in its parentheses, and what follows them.
-fn in_parentheses(term: &str) -> Option<(&str, &str)> {
-    let inner = term.strip_prefix('(')?;
-    let at = blanked(inner).rfind(')')?;
-    Some((&inner[..at], &inner[at + 1..]))
-}
-
-/// The steps of a path; a dot within parentheses or quotes separates nothing.
-fn steps(path: &str) -> Vec<&str> {
-    let (mut depth, mut start) = (0, 0);
-    let mut steps = Vec::new();
-    for (at, c) in blanked(path).char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            '.' if depth == 0 => {
-                steps.push(&path[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    steps.push(&path[start..]);
-    steps.retain(|step| !step.is_empty());
-    steps
-}
-
-fn inside<'t>(step: &'t str, opening: &str) -> Option<&'t str> {
-    step.strip_prefix(opening)?.strip_suffix(')')
-}
-
 /// Those of a data type; R4 writes `DateTime` once for `dateTime`.
 fn only(mut places: Vec<Place>, data_type: &str) -> Vec<Place> {
     places.retain(|place| place.data_type.eq_ignore_ascii_case(data_type));
     places
-}
-
-/// A value of a condition as the table has it: what would separate something there is written as in
-/// URLs.
-fn escaped(value: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let escape = |byte: u8| match plain(byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
-    value.bytes().map(escape).collect()
-}
-
-/// A value of a condition as it is, from how the table has it.
-pub(super) fn unescaped(value: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.bytes();
-    while let Some(byte) = rest.next() {
-        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-        bytes.push(match byte {
-            b'%' => (digit(rest.next())? << 4 | digit(rest.next())?) as u8,
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// Which data types a kind of parameter searches. <https://hl7.org/fhir/R4/search.html#ptypes>
@@ -493,7 +402,10 @@ mod tests {
         let compiled = compile("Patient.photo.exists()", "Patient", ParameterKind::Token);
         assert_eq!(compiled.as_deref(), Ok("photo:truth"));
         let compiled = compile("Patient.gender", "Patient", ParameterKind::Token);
-        assert_eq!(compiled.as_deref(), Ok("gender:code@http://hl7.org/fhir/administrative-gender"));
+        assert_eq!(
+            compiled.as_deref(),
+            Ok("gender:code@http://hl7.org/fhir/administrative-gender")
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Search parameters, compiled to JSON members. <https://hl7.org/fhir/R4/searchparameter-registry.html>
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use super::compile::unescaped;
@@ -265,21 +265,18 @@ impl SearchParameters {
     }
 
     /// These and more, given as lines of the table. Those that cannot be read, of which there are too
-    /// many in this process, or whose code the type has already, are left out.
+    /// many in this process, or whose code the type has already, are left out. None of them is part of
+    /// another or has parts: what is searched by these stays what it is.
     #[must_use]
     pub fn with(&self, added: &str) -> Self {
-        let mut of_type: BTreeMap<usize, Vec<SearchParameter>> = BTreeMap::new();
+        let mut with = self.clone();
         for line in added.lines() {
             let Some((base, more)) = kept(line).and_then(parameter) else { continue };
             let Ok(base) = base.parse::<ResourceType>() else { continue };
-            let all = of_type.entry(base.index()).or_insert_with(|| self.0[base.index()].to_vec());
-            if all.iter().all(|parameter| parameter.code != more.code) {
-                all.push(more);
+            let all = &mut with.0[base.index()];
+            if let Err(place) = all.binary_search_by(|parameter| parameter.code.cmp(more.code)) {
+                *all = inserted(all, place, more);
             }
-        }
-        let mut with = self.clone();
-        for (place, all) in of_type {
-            with.0[place] = ordered(all);
         }
         with
     }
@@ -300,6 +297,20 @@ impl SearchParameters {
         };
         Self(of_type.into_iter().map(all).collect())
     }
+}
+
+/// A type's parameters and another one, which is part of none.
+fn inserted(
+    parameters: &[SearchParameter],
+    place: usize,
+    more: SearchParameter,
+) -> Arc<[SearchParameter]> {
+    let mut all = parameters.to_vec();
+    for part in all.iter_mut().flat_map(|parameter| &mut parameter.parts) {
+        *part += usize::from(*part >= place);
+    }
+    all.insert(place, more);
+    all.into()
 }
 
 /// A type's parameters in order of their codes, each knowing its parts.

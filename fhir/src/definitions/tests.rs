@@ -22,6 +22,44 @@ fn there_are_146_resource_types_and_no_abstract_one() {
     assert_eq!(format!("{:>9}", ResourceType::PATIENT), "  Patient");
 }
 
+/// HL7's SearchParameters, compiled against the table of elements; skipped where there are none.
+#[test]
+fn what_the_tables_compile_to_is_what_they_were_derived_with() {
+    let file =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/fhir-r4/search-parameters.json.gz");
+    let Ok(file) = std::fs::File::open(file) else {
+        let _ = writeln!(std::io::stderr(), "skipped: there are no shared definitions here");
+        return;
+    };
+    let bundle: serde_json::Value =
+        serde_json::from_reader(flate2::read::GzDecoder::new(file)).unwrap();
+    let text =
+        |value: &serde_json::Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    let compiler = compile::Compiler { schema: &compile::Published };
+    let (mut compared, mut differing) = (0, Vec::new());
+    for entry in bundle["entry"].as_array().unwrap() {
+        let parameter = &entry["resource"];
+        let (code, expression) = (text(parameter, "code"), text(parameter, "expression"));
+        let kind = ParameterKind::named(&text(parameter, "type")).unwrap();
+        for base in parameter["base"].as_array().unwrap().iter().filter_map(|b| b.as_str()) {
+            let Ok(of_type) = base.parse::<ResourceType>() else { continue };
+            let Some(known) = of_type.search_parameter(&code) else { continue };
+            if kind == ParameterKind::Composite {
+                continue;
+            }
+            let column = compiler.expression(&expression, base, kind).unwrap().column();
+            let line = format!("{base}\t{code}-x\t{}\t\t{column}", kind.as_str());
+            let with = SearchParameters::published().with(&line);
+            let compiled = &with.named(of_type, &format!("{code}-x")).unwrap().terms;
+            compared += 1;
+            if *compiled != known.terms {
+                differing.push(format!("{line}: {:?}", known.terms));
+            }
+        }
+    }
+    assert!(compared > 1_000 && differing.is_empty(), "{compared}: {}", differing.join("\n"));
+}
+
 #[test]
 fn every_member_is_found_by_its_name() {
     for resource_type in ResourceType::all() {

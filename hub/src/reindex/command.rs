@@ -64,7 +64,13 @@ pub async fn run(config: HubConfig, clock: Clock) -> Result<Report, ProgramError
     let asked = Asked { client, url: format!("http://{}/reindex", config.admin.listen) };
     match asked.begin().await {
         Ok(begun) => asked.wait(begun).await,
-        Err(Unasked::NoOne) => own(config, clock).await,
+        Err(Unasked::NoOne) => own(config, clock).await.map_err(|error| match error {
+            ProgramError::Failed(text) if text.contains("in use by another process") => {
+                let url = &asked.url;
+                ProgramError::Failed(format!("{text}; no hub of this configuration is at {url}"))
+            }
+            error => error,
+        }),
         Err(Unasked::Failed(text)) => Err(ProgramError::Failed(text)),
     }
 }

@@ -41,7 +41,10 @@ pub async fn keep(hub: &Hub, shutdown: Shutdown) {
 }
 
 async fn once(store: &Store) -> Result<(), StoreError> {
-    store.refresh().await?;
+    // A store that is gone is told of by whoever needs it.
+    if store.refresh().await.is_err() {
+        return Ok(());
+    }
     let generation = store.generation();
     if generation.standing.is_whole() || !generation.is_ours() {
         return Ok(());

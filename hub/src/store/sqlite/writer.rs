@@ -14,6 +14,7 @@ use super::rebuild::Piece;
 use crate::registration::outbox::{Outcome, Task};
 use crate::store::StoreError;
 use crate::store::generation::Knowledge;
+use crate::store::stretch::Stretch;
 use crate::store::write::{Batch, Written};
 
 /// Batches that may wait; beyond that the caller is told to come back.
@@ -122,16 +123,16 @@ impl Job {
     }
 
     /// The code systems that it has something of.
-    pub(super) fn systems(&self) -> Vec<&str> {
-        match self {
-            Self::Write(batch, _) => {
-                let contents = batch.writes.iter().filter_map(|write| write.action.content());
-                let tokens = contents.flat_map(|content| &content.index.tokens);
-                tokens.map(|token| token.system.as_str()).collect()
-            }
-            Self::Rebuild(Piece::Walk(stretch), _) => stretch.systems().collect(),
-            _ => Vec::new(),
-        }
+    pub(super) fn systems(&self) -> impl Iterator<Item = &str> {
+        let writes = self.batch().into_iter().flat_map(|batch| &batch.writes);
+        let contents = writes.filter_map(|write| write.action.content());
+        let tokens = contents.flat_map(|content| &content.index.tokens);
+        let stretch = match self {
+            Self::Rebuild(Piece::Walk(stretch), _) => Some(stretch),
+            _ => None,
+        };
+        let walked = stretch.into_iter().flat_map(Stretch::systems);
+        tokens.map(|token| token.system.as_str()).chain(walked)
     }
 
     /// Tells its caller, who may have gone away: what is written stays written.
