@@ -98,10 +98,13 @@ impl Story {
         Process::start(self.folder.path(), "hub", &["reindex", "--config", &file])
     }
 
-    /// Waits until a rebuild is under way, as a hub tells.
+    /// Waits until the second index is under way, as a hub tells.
     async fn under_way(&self, hub: usize) {
         eventually("the walk has begun", REBUILD_TIME_MAX, async || {
             let progress = self.http.try_get(&self.admin(hub)).await?.json();
+            if progress["generation"] != 2 {
+                return None;
+            }
             assert_ne!(progress["percent"], 100, "it was over before it was seen: {progress}");
             (progress["walked"].as_i64()? > 0).then_some(())
         })

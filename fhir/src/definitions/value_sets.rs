@@ -16,8 +16,8 @@ pub struct ValueSet {
 enum Codes {
     /// By code system.
     Listed(Vec<System>),
-    /// Too many to list, or another's to list.
-    Formed(Form),
+    /// Too many to list, or another's to list; of this system, if it is known.
+    Formed(Form, Option<&'static str>),
 }
 
 /// Whether a code has the form of its set.
@@ -42,15 +42,18 @@ impl ValueSetIndex {
 }
 
 /// Sets whose codes R4's definitions do not list.
-const FORMED: [(&str, Form); 3] =
-    [("all-languages", is_language), ("currencies", is_currency), ("mimetypes", is_media_type)];
+const FORMED: [(&str, Form, Option<&str>); 3] = [
+    ("all-languages", is_language, None),
+    ("currencies", is_currency, Some("urn:iso:std:iso:4217")),
+    ("mimetypes", is_media_type, Some("urn:ietf:bcp:13")),
+];
 
 impl ValueSet {
     /// Whether a code is one of the set, in whichever system: what a `code` element asks.
     pub fn has_code(&self, code: &str) -> bool {
         match &self.codes {
             Codes::Listed(systems) => systems.iter().any(|s| s.has(code)),
-            Codes::Formed(is) => is(code),
+            Codes::Formed(is, _) => is(code),
         }
     }
 
@@ -58,20 +61,20 @@ impl ValueSet {
     pub fn has(&self, system: &str, code: &str) -> bool {
         match &self.codes {
             Codes::Listed(systems) => systems.iter().any(|s| s.url == system && s.has(code)),
-            Codes::Formed(is) => is(code),
+            Codes::Formed(is, _) => is(code),
         }
     }
 }
 
 impl ValueSet {
-    /// The system of all its codes, if they are listed and of one.
+    /// The system of all its codes, if they are of one.
     pub fn only_system(&self) -> Option<&'static str> {
         match &self.codes {
             Codes::Listed(systems) => match systems.as_slice() {
                 [one] => Some(one.url),
                 _ => None,
             },
-            Codes::Formed(_) => None,
+            Codes::Formed(_, system) => *system,
         }
     }
 }
@@ -105,7 +108,7 @@ impl ValueSets {
             systems.push(System { url, codes });
         }
         let listed = listed.into_iter().map(|(name, systems)| (name, Codes::Listed(systems)));
-        let formed = FORMED.iter().map(|(name, is)| (*name, Codes::Formed(*is)));
+        let formed = FORMED.iter().map(|(name, is, of)| (*name, Codes::Formed(*is, *of)));
         let sets = listed.chain(formed).map(|(name, codes)| ValueSet { name, codes });
         let sets: Vec<_> = sets.collect();
         let numbers = sets.iter().zip(0..).map(|(set, number)| (set.name, number)).collect();

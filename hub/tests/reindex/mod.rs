@@ -446,7 +446,7 @@ async fn an_index_of_a_later_version_is_left_alone(kit: Kit) {
     kit.hub.store.close().await;
     assert_eq!(rows(&kit).await, before);
     let config = kit.hub.config.clone();
-    drop(kit.released());
+    let _folder = kit.released();
     run(&url, sql).await;
     let opened = hub::store::Store::open(&url, config.server.base(), Clock::System).await;
     assert!(matches!(opened, Err(hub::store::StoreError::Outdated)));

@@ -74,9 +74,8 @@ pub(super) fn inside<'t>(step: &'t str, opening: &str) -> Option<&'t str> {
 /// URLs.
 pub(super) fn escaped(value: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let escape = |byte: u8| match plain(byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
+    let escape = |byte: u8| {
+        if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
     };
     value.bytes().map(escape).collect()
 }
