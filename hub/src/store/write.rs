@@ -105,10 +105,13 @@ impl Write {
         let (Action::Create(content) | Action::Update { content, .. }) = &mut self.action else {
             return;
         };
-        // The version and its time are in no index.
+        // The version and its time are in no index; by the time it counts which identifiers are in use,
+        // and those are the same in all terms.
         let text = content.draft.render(1, 0);
         let tree = Tree::parse(&text).expect("a draft is a resource that was read");
-        content.index = Index::of(self.resource_type, &self.id, &tree, terms, 0);
+        let unique = std::mem::take(&mut content.index.unique);
+        let index = Index::of(self.resource_type, &self.id, &tree, terms, 0);
+        content.index = Index { unique, ..index };
     }
 }
 
