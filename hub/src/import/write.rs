@@ -81,7 +81,9 @@ async fn batch(
             // The index is made by other rules than they were prepared for.
             Err(HubError::Store(StoreError::Moved)) => {
                 let terms = hub.store.terms();
-                part.iter_mut().for_each(|(_, write)| write.index_by(&terms));
+                for (_, write) in &mut part {
+                    write.index_by(&terms);
+                }
                 parts.push(part);
             }
             Err(error) if is_stopped(&error) => return Err(stopped(error)),

@@ -27,7 +27,7 @@ const EVERY: Duration = Duration::from_millis(250);
 /// Between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 /// How long a hub may be gone before it is given up: it may be restarted meanwhile.
-const GONE_MAX: Duration = Duration::from_secs(60);
+const GONE_MAX: Duration = Duration::from_mins(1);
 
 /// What became of it.
 #[derive(Debug)]

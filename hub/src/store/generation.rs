@@ -27,7 +27,9 @@ const VERSION: u32 = 1;
 pub fn rules() -> &'static str {
     static RULES: LazyLock<String> = LazyLock::new(|| {
         let mut digest = Sha256::new();
-        SEARCH_TABLES.iter().for_each(|table| digest.update(table));
+        for table in SEARCH_TABLES {
+            digest.update(table);
+        }
         let mut rules = format!("{VERSION} ");
         for byte in &digest.finalize()[..8] {
             // Writing into a String cannot fail.
@@ -71,7 +73,7 @@ impl Standing {
             return 100;
         }
         let done = i128::from(self.cursor.max(0)) * 100 / i128::from(self.last.max(1));
-        done.min(99) as u8
+        u8::try_from(done).unwrap_or(99).min(99)
     }
 
     /// Whether what was prepared for `generation` and rests on the index can be relied upon.

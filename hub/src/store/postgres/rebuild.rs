@@ -217,8 +217,11 @@ async fn alone(connection: &mut PgConnection) -> Result<(), StoreError> {
 
 /// What could not be had in time can be had later.
 fn busy(error: sqlx::Error) -> StoreError {
-    let code = error.as_database_error().and_then(|error| error.code());
-    if code.is_some_and(|code| code == "55P03") { StoreError::Overloaded } else { error.into() }
+    let locked = |code| code == "55P03";
+    match error.as_database_error() {
+        Some(told) if told.code().is_some_and(locked) => StoreError::Overloaded,
+        _ => error.into(),
+    }
 }
 
 /// What the record says of its index.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rusqlite::{Connection, Row, params};
 
 use super::apply::{Apply, Owner, Turn};
@@ -71,7 +72,7 @@ fn met(c: &Connection, standing: Standing, size: usize) -> Result<(Vec<Met>, boo
     let (mut all, mut bytes) = (Vec::with_capacity(size), 0);
     while let Some(row) = rows.next()? {
         let version = version(row)?;
-        let more = version.body.as_ref().map_or(0, |body| body.len());
+        let more = version.body.as_ref().map_or(0, Bytes::len);
         if all.len() == size || (bytes + more > STRETCH_BYTES_MAX && !all.is_empty()) {
             return Ok((all, false));
         }
