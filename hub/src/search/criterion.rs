@@ -215,7 +215,7 @@ impl Criteria<'_> {
     ) -> Result<Condition, Refusal> {
         let name = parameter.name;
         let under = Under::Parameters(parameter.own());
-        let by_patient = by_patient(parameter.definition.code);
+        let by_patient = by_patient(parameter.definition);
         match modifier {
             None => {
                 let any = self.tokens(name, values)?;

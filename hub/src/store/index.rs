@@ -57,10 +57,12 @@ pub fn is_indexed(parameter: &SearchParameter) -> bool {
         && parameter.components.len() <= 2
 }
 
-/// Whether a token parameter has rows that begin with the patient. Identifiers find few resources
-/// anyway, and metadata is not searched patient by patient.
-pub fn by_patient(code: &str) -> bool {
-    code != "identifier" && !code.starts_with('_')
+/// Whether a parameter has rows that begin with the patient: tokens do. Identifiers and URIs find few
+/// resources anyway, and metadata is not searched patient by patient.
+pub fn by_patient(parameter: &SearchParameter) -> bool {
+    parameter.kind == ParameterKind::Token
+        && parameter.code != "identifier"
+        && !parameter.code.starts_with('_')
 }
 
 /// Under what a value stands.
@@ -143,7 +145,7 @@ impl Index {
             }
             found.clear();
             values_into(parameter, tree, &mut found);
-            let own = Values { numbers: *numbers, by_patient: by_patient(parameter.code), terms };
+            let own = Values { numbers: *numbers, by_patient: by_patient(parameter), terms };
             for value in &found {
                 index.add(&own, parameter.kind, &Under::Parameter(numbers.own), value);
             }
