@@ -32,7 +32,7 @@ pub async fn json(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<B
 pub async fn any(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
     let zipped = is_gzip(headers)?;
     require_length(headers, bytes_max)?;
-    let body = read(body, bytes_max).await?;
+    let body = read(body, bytes_max, BODY_TIME_MAX).await?;
     if zipped {
         unzip(body, bytes_max).await?.ok_or_else(|| too_large(bytes_max))
     } else {
@@ -80,13 +80,13 @@ fn media(headers: &HeaderMap) -> (String, bool) {
     (media, utf8)
 }
 
-async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
-    match tokio::time::timeout(BODY_TIME_MAX, collect(body, bytes_max)).await {
+async fn read(body: Body, bytes_max: usize, time_max: Duration) -> Result<Bytes, Refusal> {
+    match tokio::time::timeout(time_max, collect(body, bytes_max)).await {
         Ok(result) => result,
         Err(_elapsed) => Err(Refusal::error(
             StatusCode::REQUEST_TIMEOUT,
             IssueCode::Timeout,
-            format!("The body did not arrive within {} seconds.", BODY_TIME_MAX.as_secs()),
+            format!("The body did not arrive within {} seconds.", time_max.as_secs()),
         )),
     }
 }
@@ -125,4 +125,68 @@ fn too_large(bytes_max: usize) -> Refusal {
         IssueCode::TooLong,
         format!("The body is larger than the {bytes_max} bytes allowed here: send less at a time."),
     )
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use axum::Router;
+    use axum::extract::Request;
+    use axum::response::{IntoResponse, Response};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::serve::{Shutdown, serve};
+
+    const TIME_MAX: Duration = Duration::from_secs(1);
+    const BETWEEN_DRIPS: Duration = Duration::from_millis(20);
+
+    /// Answers with how long the body is, if it comes in time.
+    async fn length(request: Request) -> Response {
+        match read(request.into_body(), 1_000, TIME_MAX).await {
+            Ok(body) => body.len().to_string().into_response(),
+            Err(refusal) => refusal.into_response(),
+        }
+    }
+
+    /// The answer to a body of which a byte comes now and then, so many in all.
+    async fn answer(declared: usize, drips: usize) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(length);
+        tokio::spawn(serve(listener, router, Shutdown::default(), TIME_MAX));
+        let (mut answers, mut sent) = TcpStream::connect(address).await.unwrap().into_split();
+        let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {declared}\r\n\r\n");
+        sent.write_all(head.as_bytes()).await.unwrap();
+        let drip = tokio::spawn(async move {
+            for _ in 0..drips {
+                // Whoever is told 408 may find the connection closed.
+                if sent.write_all(b"x").await.is_err() {
+                    break;
+                }
+                tokio::time::sleep(BETWEEN_DRIPS).await;
+            }
+            sent
+        });
+        let mut answer = [0; 4 << 10];
+        let length = answers.read(&mut answer).await.unwrap();
+        drip.abort();
+        String::from_utf8(answer[..length].to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_body_that_drips_is_told_408_however_steadily_it_comes() {
+        let begun = tokio::time::Instant::now();
+        let refused = answer(1_000, 1_000).await;
+        assert!(refused.starts_with("HTTP/1.1 408 "), "{refused}");
+        assert!(refused.contains("The body did not arrive within 1 seconds."), "{refused}");
+        assert!((TIME_MAX..10 * TIME_MAX).contains(&begun.elapsed()));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_drips_is_read_if_it_comes_in_time() {
+        let read = answer(5, 5).await;
+        assert!(read.starts_with("HTTP/1.1 200 ") && read.ends_with("\r\n\r\n5"), "{read}");
+    }
 }

@@ -1,16 +1,21 @@
 //! Objects: which members are there, which are missing, which may not be.
 
+mod renamed;
+mod seen;
+
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use self::renamed::Renamed;
+use self::seen::Seen;
 use super::facts::{Fact, Noted, Read, summary};
 use super::locate::At;
 use super::rules::{Members, Rules, rules};
 use super::value::Value;
 use super::walk::{Known, Place, Segment, Walk};
-use crate::definitions::elements::{MEMBERS_MAX, beside_primitive};
+use crate::definitions::elements::beside_primitive;
 use crate::definitions::{DataType, Element, Primitive, Type, TypeSet};
 use crate::outcome::IssueCode;
 use crate::tree::Key;
@@ -27,30 +32,6 @@ pub(super) struct Object<'w, 'a> {
     /// What a Reference may refer to.
     targets: TypeSet,
     seen: Seen,
-}
-
-/// Which members an object has had so far.
-#[derive(Default)]
-struct Seen {
-    members: [u64; MEMBERS_MAX / 64],
-    beside: [u64; MEMBERS_MAX / 64],
-    slots: u64,
-    resource_type: bool,
-    count: usize,
-}
-
-impl Seen {
-    /// Sets a member's bit; says whether it was set already.
-    fn again(words: &mut [u64; MEMBERS_MAX / 64], index: usize) -> bool {
-        let (word, bit) = (&mut words[index / 64], 1 << (index % 64));
-        let again = *word & bit != 0;
-        *word |= bit;
-        again
-    }
-
-    fn has(words: &[u64; MEMBERS_MAX / 64], index: usize) -> bool {
-        words[index / 64] & (1 << (index % 64)) != 0
-    }
 }
 
 impl<'w, 'a> Object<'w, 'a> {
@@ -307,25 +288,5 @@ impl<'a> Visitor<'a> for Object<'_, 'a> {
 
     fn visit_map<A: MapAccess<'a>>(self, object: A) -> Result<(), A::Error> {
         self.members(object).map(|_| ())
-    }
-}
-
-/// A member whose value was cut out because its name has escapes.
-struct Renamed<'o, 'w, 'a> {
-    object: &'o mut Object<'w, 'a>,
-    index: usize,
-    element: &'static Element,
-    beside: bool,
-    at: At,
-}
-
-impl<'a> Renamed<'_, '_, 'a> {
-    fn read<D: Deserializer<'a>>(self, parser: D, raw: &'a RawValue) -> Result<(), D::Error> {
-        let Self { object, index, element, beside, at } = self;
-        if matches!(element.data_type, DataType::Resource) && !element.many {
-            return object.inside(index, raw);
-        }
-        let value = object.value(index, element, beside, at);
-        value.deserialize(parser).map(|_| ())
     }
 }

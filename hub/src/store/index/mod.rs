@@ -4,50 +4,31 @@
 //! A resource's values are computed from its text alone, so the rows of an old version are
 //! recomputed rather than looked up when it is replaced. A parameter that is the union of others has
 //! no values of its own.
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | here | the values of a resource, parameter by parameter |
+//! | `value` | what becomes of a value of each data type |
+//! | `clinical` | the date that orders a type's resources in time |
+
+mod clinical;
+mod value;
 
 use fhir::definitions::{ParameterKind, ResourceType, SearchParameter};
-use fhir::identifier::PatientNumber;
-use fhir::instant::{Interval, OPEN_HIGH, OPEN_LOW};
-use fhir::number::Decimal;
-use fhir::path::value::{IdentifierValue, PeriodValue, QuantityValue, ReferenceValue};
+use fhir::instant::{Interval, OPEN_LOW};
+use fhir::path::value::ReferenceValue;
 use fhir::path::{Value, composites, values_into};
 use fhir::tree::Tree;
 
+pub use self::clinical::clinical_parameter;
+pub use self::value::typed_key;
+use self::value::{coded, identified, interval, number};
 use super::target::{Target, code_key};
 use super::unique::{self, UniqueIdentifier};
 use super::vocabulary::{Numbers, Vocabulary};
 
 /// The clinical time of a resource without one: before any that has one.
 pub const NO_CLINICAL_MS: i64 = -(1 << 46);
-
-/// The parameters that name a type's clinical time, the first that a type has counts.
-const CLINICAL: [&str; 17] = [
-    "authoredon",
-    "authored-on",
-    "authored",
-    "effective",
-    "effective-time",
-    "whenhandedover",
-    "date",
-    "recorded-date",
-    "onset-date",
-    "occurrence",
-    "period",
-    "created",
-    "issued",
-    "sent",
-    "started",
-    "recorded",
-    "start-date",
-];
-
-/// The date parameter whose value orders a type's resources in time.
-pub fn clinical_parameter(resource_type: ResourceType) -> Option<&'static str> {
-    let is_date = |code: &&'static str| {
-        resource_type.search_parameter(code).is_some_and(|p| p.kind == ParameterKind::Date)
-    };
-    CLINICAL.into_iter().find(is_date)
-}
 
 /// Whether a parameter has values in the index: not those answered from the resource's own row, not
 /// unions of others, not composites of more than two.
@@ -285,114 +266,9 @@ struct Values<'a> {
     terms: &'a Vocabulary,
 }
 
-/// System and code of what is searched as a token; nothing if it has neither. A coding may have a
-/// system alone: `system|` finds it.
-fn coded<'v>(value: &'v Value<'_>) -> Option<(&'v str, &'v str)> {
-    let (system, code) = match value {
-        Value::Coding { system, code, .. } => {
-            (system.unwrap_or_default(), code.unwrap_or_default())
-        }
-        Value::Code { system, code } => (system.unwrap_or(""), *code),
-        Value::Identifier(identifier) => identified(identifier),
-        Value::ContactPoint { value, .. } => ("", *value),
-        Value::Uri(uri) => ("", *uri),
-        _ => return None,
-    };
-    (!code.is_empty() || !system.is_empty()).then_some((system, code))
-}
-
-fn identified<'v>(identifier: &IdentifierValue<'v>) -> (&'v str, &'v str) {
-    let system = PatientNumber::canonical_system(identifier.system.unwrap_or(""));
-    (system, identifier.value.unwrap_or(""))
-}
-
-/// An identifier by its type, as it stands in an index row and in the search for it.
-pub fn typed_key(code: &str, value: &str) -> String {
-    code_key(&format!("{code}|{value}")).into_owned()
-}
-
-/// A stored number is what it says, however precisely; a range is all that it spans.
-fn number(under: &Under, value: &Value<'_>) -> Option<Number> {
-    let of = |unit, low, high| Some(Number { under: under.clone(), unit, low, high });
-    let read = |text: &str| Decimal::parse(text).map(|decimal| decimal.value);
-    let unit = |q: &QuantityValue<'_>| Target::unit(q.system, q.code, q.unit);
-    match value {
-        Value::Number(text) => read(text).and_then(|n| of(None, n, n)),
-        Value::Quantity(quantity) => {
-            let n = read(quantity.value)?;
-            let (low, high) = match quantity.comparator {
-                Some("<" | "<=") => (f64::MIN, n),
-                Some(">" | ">=") => (n, f64::MAX),
-                _ => (n, n),
-            };
-            of(unit(quantity), low, high)
-        }
-        Value::Range { low, high } => {
-            let end = |q: &Option<QuantityValue<'_>>, open| match q {
-                Some(quantity) => read(quantity.value),
-                None => Some(open),
-            };
-            let some = low.as_ref().or(high.as_ref())?;
-            of(unit(some), end(low, f64::MIN)?, end(high, f64::MAX)?)
-        }
-        Value::Position { latitude, longitude } => of(None, read(latitude)?, read(longitude)?),
-        _ => None,
-    }
-}
-
-/// The interval that a date value covers; an open end has no limit.
-fn interval(value: &Value<'_>) -> Option<Interval> {
-    match value {
-        Value::Date(text) | Value::Instant(text) => Interval::parse(text),
-        Value::Period(period) => period_interval(period),
-        Value::Timing { events, bounds } => {
-            let events = events.iter().filter_map(|event| Interval::parse(event));
-            let bounds = bounds.as_ref().and_then(period_interval);
-            events
-                .chain(bounds)
-                .reduce(|a, b| Interval { low: a.low.min(b.low), high: a.high.max(b.high) })
-        }
-        _ => None,
-    }
-}
-
-fn period_interval(period: &PeriodValue<'_>) -> Option<Interval> {
-    let start = period.start.map(Interval::parse);
-    let end = period.end.map(Interval::parse);
-    match (start, end) {
-        (None, None) | (Some(None), _) | (_, Some(None)) => None,
-        (start, end) => Some(Interval {
-            low: start.flatten().map_or(OPEN_LOW, |i| i.low),
-            high: end.flatten().map_or(OPEN_HIGH, |i| i.high),
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_open_period_has_no_limit_and_a_broken_one_no_interval() {
-        let open = PeriodValue { start: Some("2020"), end: None };
-        assert_eq!(period_interval(&open).map(|i| i.high), Some(OPEN_HIGH));
-        assert_eq!(period_interval(&PeriodValue { start: Some("x"), end: None }), None);
-    }
-
-    #[test]
-    fn clinical_types_have_a_clinical_time() {
-        for (name, code) in [
-            ("Observation", "date"),
-            ("MedicationRequest", "authoredon"),
-            ("MedicationStatement", "effective"),
-            ("Condition", "recorded-date"),
-            ("Immunization", "date"),
-            ("AllergyIntolerance", "date"),
-        ] {
-            let resource_type = name.parse::<ResourceType>().expect("an R4 type");
-            assert_eq!(clinical_parameter(resource_type), Some(code), "{name}");
-        }
-    }
 
     #[test]
     fn a_union_of_others_has_no_values_of_its_own() {
