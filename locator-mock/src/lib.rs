@@ -62,6 +62,30 @@ use pointer::PracticeSettings;
 use registry::{Filter, Registry};
 use token::Issuer;
 
+/// Checks a configuration, and the files that it names, without opening the store.
+pub fn check(config: &LocatorConfig) -> Result<(), ProgramError> {
+    config.check()?;
+    Files::load(config).map(drop)
+}
+
+/// What is in the files that a configuration names.
+#[derive(Debug)]
+struct Files {
+    permissions: Permissions,
+    settings: PracticeSettings,
+    issuer: Issuer,
+}
+
+impl Files {
+    fn load(config: &LocatorConfig) -> Result<Self, ProgramError> {
+        Ok(Self {
+            permissions: Permissions::load(config.permissions.folder.as_deref())?,
+            settings: config.practice_settings()?,
+            issuer: Issuer::new(config)?,
+        })
+    }
+}
+
 /// A running locator's state.
 #[derive(Debug, Clone)]
 pub struct Locator {
@@ -72,9 +96,7 @@ pub struct Locator {
 struct Inner {
     config: LocatorConfig,
     registry: Registry,
-    permissions: Permissions,
-    settings: PracticeSettings,
-    issuer: Issuer,
+    files: Files,
     faults: Faults,
     clock: Clock,
 }
@@ -84,9 +106,7 @@ impl Locator {
     pub fn open(config: LocatorConfig, clock: Clock) -> Result<Self, ProgramError> {
         config.check()?;
         let inner = Inner {
-            permissions: Permissions::load(config.permissions.folder.as_deref())?,
-            settings: config.practice_settings()?,
-            issuer: Issuer::new(&config)?,
+            files: Files::load(&config)?,
             registry: Registry::open(&config.store.path()?)?,
             faults: Faults::default(),
             config,
@@ -118,7 +138,7 @@ impl Locator {
     }
 
     fn permissions(&self) -> &Permissions {
-        &self.inner.permissions
+        &self.inner.files.permissions
     }
 
     fn mode(&self) -> SecurityMode {
@@ -126,11 +146,11 @@ impl Locator {
     }
 
     fn practice_settings(&self) -> &PracticeSettings {
-        &self.inner.settings
+        &self.inner.files.settings
     }
 
     fn issuer(&self) -> &Issuer {
-        &self.inner.issuer
+        &self.inner.files.issuer
     }
 
     fn faults(&self) -> &Faults {

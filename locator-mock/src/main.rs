@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use locator_mock::{Locator, LocatorConfig, load, open_pointers};
+use locator_mock::{Locator, LocatorConfig, check, load, open_pointers};
 use service::clock::Clock;
 use service::program::{ConfigFile, ProgramError, bind, finish, print, stop_on_signal};
 
@@ -42,7 +42,11 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), ProgramError> {
     match command {
         Command::Serve(config) => start(LocatorConfig::load(&config.file)?).await,
-        Command::Check(config) => print(&LocatorConfig::load(&config.file)?),
+        Command::Check(config) => {
+            let config = LocatorConfig::load(&config.file)?;
+            check(&config)?;
+            print(&config)
+        }
         Command::Load { config, file } => fill(&LocatorConfig::load(&config.file)?, &file),
     }
 }

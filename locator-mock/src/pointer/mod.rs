@@ -3,7 +3,7 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `tree` | JSON that keeps order and duplicates |
-//! | `model`, `pattern` | which members there may be and what they look like (400) |
+//! | `model`, `pattern`, `place` | which members there may be, what they look like, where they are (400) |
 //! | `rules`, `content` | what they must say, in the NRL's order (422) |
 //! | `codes` | types, categories, formats |
 //! | `setting` | practice settings: those known here, or those of a file |
@@ -13,6 +13,7 @@ pub(crate) mod codes;
 mod content;
 mod model;
 mod pattern;
+mod place;
 mod rules;
 mod setting;
 mod text;

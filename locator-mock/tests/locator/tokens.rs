@@ -234,8 +234,7 @@ async fn a_key_set_that_cannot_be_used_is_refused_at_the_start() {
         (twice, "twice"),
     ] {
         std::fs::write(&file, set.to_string()).unwrap();
-        let opened = locator_mock::Locator::open(config.clone(), service::clock::Clock::System);
-        let error = opened.unwrap_err().to_string();
+        let error = locator_mock::check(&config).unwrap_err().to_string();
         assert!(error.contains("jwks.json") && error.contains(text), "{error}");
     }
 }

@@ -7,6 +7,7 @@
 mod tables;
 
 use super::pattern::Pattern;
+use super::place::Place;
 use super::tree::Node;
 use crate::error::Fault;
 
@@ -60,33 +61,40 @@ static EXTENSIONS: Element = any("extension", Kind::Object(&tables::EXTENSION));
 /// Checks `node`, found at `path`, against the model of an object; returns every fault.
 pub(super) fn check(path: &str, node: &Node, model: &'static [Element]) -> Vec<Fault> {
     let mut faults = Vec::new();
-    check_object(path, node, model, &mut faults);
+    check_object(&Place::Start(path), node, model, &mut faults);
     faults
 }
 
-fn check_object(path: &str, node: &Node, model: &'static [Element], faults: &mut Vec<Fault>) {
+fn check_object(
+    place: &Place<'_>,
+    node: &Node,
+    model: &'static [Element],
+    faults: &mut Vec<Fault>,
+) {
     let Node::Object(members) = node else {
-        faults.push(Fault::new(path, "Input should be an object"));
+        faults.push(Fault::new(place.to_string(), "Input should be an object"));
         return;
     };
     let empty = empty_members(members);
     if !empty.is_empty() {
         let list = empty.join(", ");
         let message = format!("Value error, The following fields are empty: {list}");
-        faults.push(Fault::new(path, message));
+        faults.push(Fault::new(place.to_string(), message));
         return;
     }
     for element in model {
-        check_element(&join(path, element.name), node.get(element.name), element, faults);
+        let place = Place::Member(place, element.name);
+        check_element(&place, node.get(element.name), element, faults);
     }
     let known = |name: &str| model.iter().any(|element| element.name == name);
     if !known("extension") {
-        let path = join(path, "extension");
-        check_element(&path, node.get("extension"), &EXTENSIONS, faults);
+        let place = Place::Member(place, "extension");
+        check_element(&place, node.get("extension"), &EXTENSIONS, faults);
     }
     for (name, _) in members {
         if !known(name) && name != "extension" {
-            faults.push(Fault::new(join(path, name), "Extra inputs are not permitted"));
+            let place = Place::Member(place, name);
+            faults.push(Fault::new(place.to_string(), "Extra inputs are not permitted"));
         }
     }
 }
@@ -105,14 +113,19 @@ fn empty_members(members: &[(String, Node)]) -> Vec<String> {
     empty
 }
 
-fn check_element(path: &str, value: Option<&Node>, element: &Element, faults: &mut Vec<Fault>) {
+fn check_element(
+    place: &Place<'_>,
+    value: Option<&Node>,
+    element: &Element,
+    faults: &mut Vec<Fault>,
+) {
     match (value, element.times) {
         (None, Times::Optional | Times::Array { required: false, .. }) => {}
         (None, Times::Once | Times::Array { required: true, .. }) => {
-            faults.push(Fault::new(path, "Field required"));
+            faults.push(Fault::new(place.to_string(), "Field required"));
         }
         (Some(value), Times::Optional | Times::Once) => {
-            check_value(path, value, element.kind, faults);
+            check_value(place, value, element.kind, faults);
         }
         (Some(Node::Array(items)), Times::Array { max, .. }) => {
             if items.len() > max {
@@ -120,22 +133,22 @@ fn check_element(path: &str, value: Option<&Node>, element: &Element, faults: &m
                 let message = format!(
                     "List should have at most {max} item{plural} after validation, not {given}"
                 );
-                faults.push(Fault::new(path, message));
+                faults.push(Fault::new(place.to_string(), message));
                 return;
             }
             for (index, item) in items.iter().enumerate() {
-                check_value(&format!("{path}[{index}]"), item, element.kind, faults);
+                check_value(&Place::Item(place, index), item, element.kind, faults);
             }
         }
         (Some(_), Times::Array { .. }) => {
-            faults.push(Fault::new(path, "Input should be a valid array"));
+            faults.push(Fault::new(place.to_string(), "Input should be a valid array"));
         }
     }
 }
 
-fn check_value(path: &str, value: &Node, kind: Kind, faults: &mut Vec<Fault>) {
+fn check_value(place: &Place<'_>, value: &Node, kind: Kind, faults: &mut Vec<Fault>) {
     let message = match (kind, value) {
-        (Kind::Object(model), _) => return check_object(path, value, model, faults),
+        (Kind::Object(model), _) => return check_object(place, value, model, faults),
         (Kind::Text(pattern), Node::Text(text)) if pattern.matches(text) => return,
         (Kind::Text(pattern), Node::Text(_)) => {
             format!("String should match pattern '{}'", pattern.as_str())
@@ -148,7 +161,7 @@ fn check_value(path: &str, value: &Node, kind: Kind, faults: &mut Vec<Fault>) {
         (Kind::Integer, Node::Number(number)) if number.fract() == 0.0 => return,
         (Kind::Integer, _) => "Input should be a valid integer".to_owned(),
     };
-    faults.push(Fault::new(path, message));
+    faults.push(Fault::new(place.to_string(), message));
 }
 
 /// `'a'`, `'a' or 'b'`, `'a', 'b' or 'c'`
@@ -158,8 +171,4 @@ fn either(words: &[&str]) -> String {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => quoted.concat(),
     }
-}
-
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
