@@ -157,12 +157,8 @@ impl World {
 
 fn start_locator(layout: &Layout, listeners: Listeners) -> Result<Running, ProgramError> {
     let file = layout.state.join("locator.db");
-    let config = LocatorConfig {
-        server: listeners.server(""),
-        admin: listeners.admin(),
-        store: LocatorStore { url: format!("sqlite://{}", file.display()) },
-        security: OPEN,
-    };
+    let store = LocatorStore { url: format!("sqlite://{}", file.display()) };
+    let config = LocatorConfig::new(listeners.server(""), listeners.admin(), store, OPEN);
     let locator = Locator::open(config, Clock::System)?;
     let shutdown = Shutdown::default();
     let stop = shutdown.clone();

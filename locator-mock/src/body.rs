@@ -13,7 +13,7 @@ use crate::parameters::Parameters;
 use crate::pointer::Candidate;
 
 /// Largest body; a pointer has a few kilobytes.
-const BODY_BYTES_MAX: usize = 1 << 20;
+pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
 
 impl FromRequest<Locator> for Candidate {
     type Rejection = LocatorError;

@@ -10,7 +10,10 @@
 //! | `pointer` | what a pointer may look like and what it must say |
 //! | `parameters`, `bundle` | searches in and out |
 //! | `caller`, `permission` | who asks, and which types it may use |
+//! | `token` | access tokens for signed JWTs |
 //! | `registry` | pointers on SQLite |
+//! | `load` | millions of pointers at once |
+//! | `fault` | scripted misbehaviour |
 //! | `error`, `outcome` | every refusal in one table; the NRL's codes and sentences |
 //! | `config` | `locator-mock.toml` |
 //!
@@ -25,7 +28,9 @@ mod caller;
 mod config;
 mod consumer;
 mod error;
+mod fault;
 mod health;
+mod load;
 mod outcome;
 mod parameters;
 mod permission;
@@ -33,21 +38,53 @@ mod pointer;
 mod producer;
 mod registry;
 mod routes;
+mod token;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use service::clock::Clock;
+use service::config::SecurityMode;
 use service::program::ProgramError;
 use service::serve::{Shutdown, serve};
 use tokio::net::TcpListener;
 
-pub use config::{LocatorConfig, Store};
-pub use routes::router;
+pub use config::{
+    AccessControl, Application, LocatorConfig, PermissionLists, Pointers, Store, Token,
+};
+pub use load::{Loaded, load, open as open_pointers};
+pub use routes::{admin, router};
 
 use error::LocatorError;
+use fault::Faults;
 use permission::Permissions;
+use pointer::PracticeSettings;
 use registry::{Filter, Registry};
+use token::Issuer;
+
+/// Checks a configuration, and the files that it names, without opening the store.
+pub fn check(config: &LocatorConfig) -> Result<(), ProgramError> {
+    config.check()?;
+    Files::load(config).map(drop)
+}
+
+/// What is in the files that a configuration names.
+#[derive(Debug)]
+struct Files {
+    permissions: Permissions,
+    settings: PracticeSettings,
+    issuer: Issuer,
+}
+
+impl Files {
+    fn load(config: &LocatorConfig) -> Result<Self, ProgramError> {
+        Ok(Self {
+            permissions: Permissions::load(config.permissions.folder.as_deref())?,
+            settings: config.practice_settings()?,
+            issuer: Issuer::new(config)?,
+        })
+    }
+}
 
 /// A running locator's state.
 #[derive(Debug, Clone)]
@@ -59,7 +96,8 @@ pub struct Locator {
 struct Inner {
     config: LocatorConfig,
     registry: Registry,
-    permissions: Permissions,
+    files: Files,
+    faults: Faults,
     clock: Clock,
 }
 
@@ -67,13 +105,17 @@ impl Locator {
     /// Checks the configuration and opens the store.
     pub fn open(config: LocatorConfig, clock: Clock) -> Result<Self, ProgramError> {
         config.check()?;
-        let registry = Registry::open(&config.store.path()?)?;
-        let permissions = Permissions::new(config.security.mode);
-        let inner = Inner { config, registry, permissions, clock };
+        let inner = Inner {
+            files: Files::load(&config)?,
+            registry: Registry::open(&config.store.path()?)?,
+            faults: Faults::default(),
+            config,
+            clock,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Serves on `listener`, and metrics on `admin`, until `shutdown`.
+    /// Serves on `listener`, and metrics and scripts of faults on `admin`, until `shutdown`.
     pub async fn serve(
         &self,
         listener: TcpListener,
@@ -85,7 +127,7 @@ impl Locator {
         match admin {
             None => main.await,
             Some(admin) => {
-                let routes = service::admin::router(self.clone());
+                let routes = routes::admin(self.clone());
                 tokio::join!(main, serve(admin, routes, shutdown, drain));
             }
         }
@@ -96,7 +138,23 @@ impl Locator {
     }
 
     fn permissions(&self) -> &Permissions {
-        &self.inner.permissions
+        &self.inner.files.permissions
+    }
+
+    fn mode(&self) -> SecurityMode {
+        self.inner.config.security.mode
+    }
+
+    fn practice_settings(&self) -> &PracticeSettings {
+        &self.inner.files.settings
+    }
+
+    fn issuer(&self) -> &Issuer {
+        &self.inner.files.issuer
+    }
+
+    fn faults(&self) -> &Faults {
+        &self.inner.faults
     }
 
     fn now_micros(&self) -> i64 {

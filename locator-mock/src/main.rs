@@ -1,9 +1,10 @@
 //! `locator-mock`: a record locator that speaks the API of the National Record Locator.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use locator_mock::{Locator, LocatorConfig};
+use locator_mock::{Locator, LocatorConfig, check, load, open_pointers};
 use service::clock::Clock;
 use service::program::{ConfigFile, ProgramError, bind, finish, print, stop_on_signal};
 
@@ -24,6 +25,13 @@ enum Command {
     Serve(ConfigFile),
     /// Check the configuration and print it
     Check(ConfigFile),
+    /// Load pointers into a registry that is not being served
+    Load {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Pointers as NDJSON, one a line; - is standard input
+        file: PathBuf,
+    },
 }
 
 #[tokio::main]
@@ -34,7 +42,24 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), ProgramError> {
     match command {
         Command::Serve(config) => start(LocatorConfig::load(&config.file)?).await,
-        Command::Check(config) => print(&LocatorConfig::load(&config.file)?),
+        Command::Check(config) => {
+            let config = LocatorConfig::load(&config.file)?;
+            check(&config)?;
+            print(&config)
+        }
+        Command::Load { config, file } => fill(&LocatorConfig::load(&config.file)?, &file),
+    }
+}
+
+fn fill(config: &LocatorConfig, file: &Path) -> Result<(), ProgramError> {
+    let lines = open_pointers(file)?;
+    let loaded = load(config, lines, &Clock::System, |line, why| eprintln!("line {line}: {why}"))?;
+    print(&loaded)?;
+    match loaded.refused {
+        0 => Ok(()),
+        refused => Err(ProgramError::Failed(format!(
+            "{refused} lines were refused; every other pointer is in the registry"
+        ))),
     }
 }
 

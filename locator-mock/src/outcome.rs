@@ -25,6 +25,9 @@ impl Spine {
     pub(crate) const CODE_SYSTEM: Self = Self("INVALID_CODE_SYSTEM", "Invalid code system");
     pub(crate) const ACCESS: Self =
         Self("ACCESS DENIED", "Access has been denied to process this request");
+    /// The same, as the API's proxy spells it.
+    pub(crate) const PROXY_ACCESS: Self =
+        Self("ACCESS_DENIED", "Access has been denied to process this request");
     pub(crate) const AUTHOR: Self = Self("AUTHOR_CREDENTIALS_ERROR", "Author credentials error");
     pub(crate) const NO_RECORD: Self = Self("NO_RECORD_FOUND", "No record found");
     pub(crate) const DUPLICATE: Self =
@@ -32,6 +35,8 @@ impl Spine {
     pub(crate) const UNPROCESSABLE: Self = Self("UNPROCESSABLE_ENTITY", "Unprocessable Entity");
     pub(crate) const INTERNAL: Self =
         Self("INTERNAL_SERVER_ERROR", "Unexpected internal server error");
+    pub(crate) const FAILURE: Self =
+        Self("FAILURE_TO_PROCESS_MESSAGE", "Failure to process message");
 
     /// The code as it stands in an issue.
     pub(crate) fn details(self) -> Details {

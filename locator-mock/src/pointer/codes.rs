@@ -70,20 +70,6 @@ const CATEGORIES: [(&str, &str); 7] = [
     ("103693007", "Diagnostic procedure"),
 ];
 
-/// Practice settings whose display is known here, all SNOMED CT. The value set has some 450; a
-/// code that is not among these passes.
-const PRACTICE_SETTINGS: [(&str, &str); 9] = [
-    ("788007007", "General practice service"),
-    ("1060971000000108", "General practice service"),
-    ("788002001", "Adult mental health service"),
-    ("310000008", "Accident and Emergency service"),
-    ("310080006", "Pharmacy service"),
-    ("827631000000105", "Emergency ambulance service"),
-    ("413294000", "Community health services"),
-    ("310134006", "Social services"),
-    ("224891009", "Healthcare services"),
-];
-
 const FORMATS: [(&str, &str); 3] = [
     (CONTACT, "Contact details (HTTP Unsecured)"),
     (UNSTRUCTURED, "Unstructured Document"),
@@ -132,11 +118,6 @@ pub(crate) fn is_category(token: &str) -> bool {
 /// The display of a category.
 pub(crate) fn category_display(code: &str) -> Option<&'static str> {
     display(&CATEGORIES, code)
-}
-
-/// The display of a practice setting, if it is one of those known here.
-pub(crate) fn practice_setting_display(code: &str) -> Option<&'static str> {
-    display(&PRACTICE_SETTINGS, code)
 }
 
 /// The display of a format.

@@ -3,23 +3,26 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `tree` | JSON that keeps order and duplicates |
-//! | `model`, `pattern` | which members there may be and what they look like (400) |
+//! | `model`, `pattern`, `place` | which members there may be, what they look like, where they are (400) |
 //! | `rules`, `content` | what they must say, in the NRL's order (422) |
-//! | `codes` | types, categories, formats, practice settings |
+//! | `codes` | types, categories, formats |
+//! | `setting` | practice settings: those known here, or those of a file |
 //! | `text` | the server's id, date and lastUpdated put into the text as received |
 
 pub(crate) mod codes;
 mod content;
 mod model;
 mod pattern;
+mod place;
 mod rules;
+mod setting;
 mod text;
 mod tree;
 
-use bytes::Bytes;
 use fhir::identifier::NhsNumber;
-use fhir::instant::format_instant;
+use fhir::instant::{Interval, format_instant};
 
+pub(crate) use setting::PracticeSettings;
 pub(crate) use tree::Node;
 
 use crate::error::{Fault, LocatorError, Source};
@@ -35,6 +38,7 @@ pub(crate) struct Pointer {
     /// `system|code`
     pub(crate) category: String,
     pub(crate) created_micros: i64,
+    pub(crate) updated_micros: i64,
     pub(crate) body: String,
 }
 
@@ -47,7 +51,7 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     /// Reads a pointer and checks it against the model.
-    pub(crate) fn parse(body: &Bytes) -> Result<Self, LocatorError> {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, LocatorError> {
         let malformed = |faults| LocatorError::Malformed { source: Source::Body, faults };
         let invalid_json = |error: &dyn std::fmt::Display| {
             malformed(vec![Fault::new("", format!("Invalid JSON: {error}"))])
@@ -66,10 +70,34 @@ impl Candidate {
     }
 
     /// Checks the business rules. `id` is the one the pointer is to have.
-    pub(crate) fn check(self, id: Option<String>) -> Result<Checked, LocatorError> {
-        let nhs_number = rules::check(&self.root, id.as_deref())?;
+    pub(crate) fn check(
+        self,
+        id: Option<String>,
+        settings: &PracticeSettings,
+    ) -> Result<Checked, LocatorError> {
+        let nhs_number = rules::check(&self.root, id.as_deref(), settings)?;
         let id = id.expect("the rules refuse a pointer without an id");
         Ok(Checked { id, nhs_number, candidate: self })
+    }
+
+    /// Checks a pointer that comes from a registry: its id and instants are kept.
+    pub(crate) fn restore(
+        self,
+        settings: &PracticeSettings,
+        now_micros: i64,
+    ) -> Result<Pointer, LocatorError> {
+        let id = self.id().map(str::to_owned);
+        let checked = self.check(id, settings)?;
+        if producer_of(&checked.id) != checked.custodian() {
+            return Err(LocatorError::foreign_id());
+        }
+        let instant = |path: &str| {
+            let text = checked.root().text_at(path)?;
+            Some((Interval::parse(text)?.low, text.to_owned()))
+        };
+        let created = instant("date").unwrap_or_else(|| (now_micros, format_instant(now_micros)));
+        let updated = instant("meta.lastUpdated").unwrap_or_else(|| created.clone());
+        Ok(checked.stored(created.0, updated.0, &created.1, &updated.1))
     }
 
     /// The id the pointer was sent with.
@@ -114,18 +142,25 @@ impl Checked {
         format!("{}|{}", part("system"), part("code"))
     }
 
-    /// The pointer as a new one, created at `now_micros`.
-    pub(crate) fn created(&self, now_micros: i64) -> Pointer {
+    /// The pointer as a new one, created at `now_micros`. Its own date is kept if it may be.
+    pub(crate) fn created(&self, now_micros: i64, keep_date: bool) -> Pointer {
         let now = format_instant(now_micros);
-        self.stored(now_micros, &now, &now)
+        let own = self.root().text_at("date").filter(|_| keep_date);
+        self.stored(now_micros, now_micros, own.unwrap_or(&now), &now)
     }
 
     /// The pointer in place of `previous`: its creation and date stay.
     pub(crate) fn updated(&self, previous: &Pointer, date: &str, now_micros: i64) -> Pointer {
-        self.stored(previous.created_micros, date, &format_instant(now_micros))
+        self.stored(previous.created_micros, now_micros, date, &format_instant(now_micros))
     }
 
-    fn stored(&self, created_micros: i64, date: &str, last_updated: &str) -> Pointer {
+    fn stored(
+        &self,
+        created_micros: i64,
+        updated_micros: i64,
+        date: &str,
+        last_updated: &str,
+    ) -> Pointer {
         Pointer {
             id: self.id.clone(),
             custodian: self.custodian().to_owned(),
@@ -133,6 +168,7 @@ impl Checked {
             kind: self.kind(),
             category: self.token("category[0].coding[0]"),
             created_micros,
+            updated_micros,
             body: text::stamp(&self.candidate.text, &self.id, date, last_updated),
         }
     }

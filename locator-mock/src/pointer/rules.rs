@@ -3,19 +3,21 @@
 
 use fhir::identifier::{NHS_NUMBER, NhsNumber, ODS_CODE};
 
-use super::codes::{
-    NICIP, RECORD_TYPE, RELATIONS, SNOMED, category_display, pointer_type, practice_setting_display,
-};
+use super::codes::{NICIP, RECORD_TYPE, RELATIONS, SNOMED, category_display, pointer_type};
 use super::content;
+use super::setting::PracticeSettings;
 use super::tree::Node;
 use crate::error::{Fault, LocatorError};
 
 const ASID: &str = "https://fhir.nhs.uk/Id/nhsSpineASID";
-const PRACTICE_SETTING_SET: &str = "https://fhir.nhs.uk/England/ValueSet/England-PracticeSetting";
 const CATEGORY_SYSTEM: &str = "https://fhir.nhs.uk/England/CodeSystem/England-NRLRecordCategory";
 
 /// Checks a pointer that fits the model. `id` is the one it is to have.
-pub(super) fn check(root: &Node, id: Option<&str>) -> Result<NhsNumber, LocatorError> {
+pub(super) fn check(
+    root: &Node,
+    id: Option<&str>,
+    settings: &PracticeSettings,
+) -> Result<NhsNumber, LocatorError> {
     let mut faults = Vec::new();
     required_fields(root, id, &mut faults);
     if !faults.is_empty() {
@@ -31,7 +33,7 @@ pub(super) fn check(root: &Node, id: Option<&str>) -> Result<NhsNumber, LocatorE
     content::kinds(root, &mut faults);
     content::formats(root, &mut faults);
     content::extensions(root, &mut faults)?;
-    practice_setting(root, &mut faults);
+    settings.check(root, &mut faults);
     match number {
         Some(number) if faults.is_empty() => Ok(number),
         _ => Err(LocatorError::BusinessRules(faults)),
@@ -230,25 +232,5 @@ fn category_of_type(root: &Node, faults: &mut Vec<Fault>) {
             known.category
         );
         faults.push(Fault::new("category.coding[0].code", message));
-    }
-}
-
-fn practice_setting(root: &Node, faults: &mut Vec<Fault>) {
-    let coding = "context.practiceSetting.coding[0]";
-    let part = |name: &str| root.text_at(&format!("{coding}.{name}")).unwrap_or_default();
-    let (system, code, display) = (part("system"), part("code"), part("display"));
-    if system != SNOMED {
-        let message = format!(
-            "Invalid practice setting system: {system} Practice Setting system must be '{SNOMED}'"
-        );
-        return faults.push(Fault::new(format!("{coding}.system"), message));
-    }
-    if practice_setting_display(code).is_some_and(|expected| expected != display) {
-        let message = format!(
-            "Invalid practice setting coding: display {display} does not match the expected \
-             display for {code} Practice Setting coding is bound to value set \
-             {PRACTICE_SETTING_SET}"
-        );
-        faults.push(Fault::new(coding, message));
     }
 }

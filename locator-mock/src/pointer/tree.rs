@@ -5,6 +5,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::place::Place;
+
 /// One JSON value. Two trees are equal when every member has the same value in the same place.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Node {
@@ -89,25 +91,28 @@ impl Node {
     /// Paths of members given more than once in one object, whatever their case.
     pub(crate) fn duplicates(&self) -> Vec<String> {
         let mut paths = Vec::new();
-        self.collect_duplicates("root", &mut paths);
+        self.collect_duplicates(&Place::Start("root"), &mut paths);
         paths
     }
 
-    fn collect_duplicates(&self, path: &str, paths: &mut Vec<String>) {
+    fn collect_duplicates(&self, place: &Place<'_>, paths: &mut Vec<String>) {
         match self {
             Self::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    item.collect_duplicates(&format!("{path}[{index}]"), paths);
+                    item.collect_duplicates(&Place::Item(place, index), paths);
                 }
             }
             Self::Object(members) => {
                 let mut seen = std::collections::HashSet::with_capacity(members.len());
                 for (name, value) in members {
-                    let path = format!("{path}.{name}");
+                    let place = Place::Member(place, name);
                     if seen.insert(name.to_lowercase()) {
-                        value.collect_duplicates(&path, paths);
-                    } else if !paths.contains(&path) {
-                        paths.push(path);
+                        value.collect_duplicates(&place, paths);
+                    } else {
+                        let path = place.to_string();
+                        if !paths.contains(&path) {
+                            paths.push(path);
+                        }
                     }
                 }
             }

@@ -16,6 +16,6 @@ pub(crate) async fn create(
     candidate: Candidate,
 ) -> Result<Answer, LocatorError> {
     let id = format!("{}-{}", caller.organisation, Uuid::new_v4());
-    let checked = candidate.check(Some(id))?;
+    let checked = candidate.check(Some(id), locator.practice_settings())?;
     publish(&locator, caller, checked).await
 }

@@ -47,7 +47,7 @@ async fn publish(
     let now_micros = locator.now_micros();
     let write = locator.registry().write(move |writer| {
         let replaced = supersede::replaced(writer, &caller, &checked)?;
-        let pointer = checked.created(now_micros);
+        let pointer = checked.created(now_micros, caller.rights.keeps_dates);
         let others = writer.count(&pointer.nhs_number, &pointer.kind)?;
         if !writer.insert(&pointer)? {
             return Err(LocatorError::Duplicate);

@@ -35,7 +35,7 @@ pub(crate) async fn update(
         let message = "The document id in the path does not match the document id in the body";
         return Err(LocatorError::rule("", message));
     }
-    let checked = candidate.check(Some(id))?;
+    let checked = candidate.check(Some(id), locator.practice_settings())?;
     if !caller.produced(&checked.id) {
         return Err(LocatorError::BelongsToAnother(Deed::Update));
     }

@@ -16,13 +16,9 @@ pub(crate) async fn upsert(
     candidate: Candidate,
 ) -> Result<Answer, LocatorError> {
     let id = candidate.id().map(str::to_owned);
-    let checked = candidate.check(id)?;
+    let checked = candidate.check(id, locator.practice_settings())?;
     if !caller.produced(&checked.id) {
-        return Err(LocatorError::rule(
-            "",
-            "The id of the provided DocumentReference does not include the expected ODS code for \
-             this organisation",
-        ));
+        return Err(LocatorError::foreign_id());
     }
     publish(&locator, caller, checked).await
 }

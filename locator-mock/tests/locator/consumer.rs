@@ -24,7 +24,7 @@ async fn a_search_finds_every_custodians_pointers_in_natural_order() {
     world.create("QWO", &pointer("QWO", "9876543210")).await;
     let found = world.find(NUMBER, "").await;
     assert_eq!(found.status, StatusCode::OK);
-    assert_eq!(found.headers["content-type"], "application/fhir+json");
+    assert_eq!(found.headers["content-type"], "application/fhir+json;version=1");
     // Category 1102421000000108 sorts before 716931000000107; then by creation.
     assert_eq!(found.ids(), [&news, &later, &latest]);
     assert_eq!(found.body["total"], 3);

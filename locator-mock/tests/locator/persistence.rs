@@ -25,7 +25,9 @@ async fn a_pointer_that_can_no_longer_be_read_is_told_in_its_place() {
     world.create("QHM", &pointer("QHM", NUMBER)).await;
     let folder = world.close();
     let database = rusqlite::Connection::open(folder.path().join("locator.db")).unwrap();
-    database.execute("UPDATE pointer SET body = '{' WHERE id = ?1", [&id]).unwrap();
+    let sql = "UPDATE shape SET text = '{' \
+               WHERE key = (SELECT shape FROM pointer WHERE id = ?1)";
+    database.execute(sql, [&id]).unwrap();
     drop(database);
     let found = World::reopen(folder).find(NUMBER, "").await;
     assert_eq!(found.status, StatusCode::OK);

@@ -105,6 +105,35 @@ async fn a_body_that_is_missing_or_not_json_is_refused() {
 }
 
 #[tokio::test]
+async fn the_callers_ids_come_back_as_they_were_sent() {
+    let world = World::new();
+    let request = |url: &str| {
+        Request::get(url)
+            .header("NHSD-End-User-Organisation-ODS", "QWO")
+            .header("X-Request-ID", "60E0B220-8136-4CA5-AE46-1D97EF59D068")
+            .header("X-Correlation-ID", "any text: (of theirs)")
+            .body(Body::empty())
+            .unwrap()
+    };
+    for url in [CONSUMER, PRODUCER, "/_status", "/nowhere"] {
+        let reply = world.send(request(url)).await;
+        assert_eq!(reply.headers["x-request-id"], "60E0B220-8136-4CA5-AE46-1D97EF59D068");
+        assert_eq!(reply.headers["x-correlation-id"], "any text: (of theirs)", "{url}");
+    }
+    let refused = world.send(request(CONSUMER)).await;
+    assert_eq!(refused.headers["content-type"], "application/fhir+json;version=1");
+}
+
+#[tokio::test]
+async fn a_ping_says_which_version_answers() {
+    let world = World::new();
+    for url in ["/producer/FHIR/R4/_ping", "/consumer/FHIR/R4/_ping"] {
+        let reply = world.send(Request::get(url).body(Body::empty()).unwrap()).await;
+        assert_eq!((reply.status, reply.body["version"].is_string()), (StatusCode::OK, true));
+    }
+}
+
+#[tokio::test]
 async fn a_locator_serves_on_sockets_and_stops_when_asked() {
     let folder = tempfile::tempdir().unwrap();
     let locator = Locator::open(config(&folder), Clock::System).unwrap();
@@ -115,11 +144,14 @@ async fn a_locator_serves_on_sockets_and_stops_when_asked() {
     let stop = shutdown.clone();
     let served = tokio::spawn(async move { locator.serve(listener, Some(admin), stop).await });
 
-    let created = talk(main, "POST", PRODUCER, &pointer("QWO", "9434765919").to_string()).await;
+    let body = pointer("QWO", "9434765919").to_string();
+    let created = talk(main, "POST", PRODUCER, &body).await.unwrap();
     assert!(created.starts_with("HTTP/1.1 201"), "{created}");
     assert!(created.contains("x-request-id: order-66"), "{created}");
     assert!(created.contains("x-correlation-id: together"), "{created}");
-    let metrics = talk(metrics, "GET", "/metrics", "").await;
+    let faults = talk(metrics, "GET", "/faults", "").await.unwrap();
+    assert!(faults.ends_with("{}"), "{faults}");
+    let metrics = talk(metrics, "GET", "/metrics", "").await.unwrap();
     assert!(metrics.contains("locator_pointers 1"), "{metrics}");
 
     shutdown.trigger();
@@ -127,9 +159,14 @@ async fn a_locator_serves_on_sockets_and_stops_when_asked() {
 }
 
 /// One request over a connection of its own.
-async fn talk(address: std::net::SocketAddr, method: &str, url: &str, body: &str) -> String {
+pub(crate) async fn talk(
+    address: std::net::SocketAddr,
+    method: &str,
+    url: &str,
+    body: &str,
+) -> std::io::Result<String> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
     let request = format!(
         "{method} {url} HTTP/1.1\r\nHost: locator\r\nConnection: close\r\n\
          NHSD-End-User-Organisation-ODS: QWO\r\nX-Request-ID: order-66\r\n\
@@ -137,8 +174,8 @@ async fn talk(address: std::net::SocketAddr, method: &str, url: &str, body: &str
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }

@@ -245,6 +245,31 @@ async fn a_practice_setting_that_is_not_known_here_passes() {
 }
 
 #[tokio::test]
+async fn a_file_of_practice_settings_is_all_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.json");
+    let concept_of = |code: &str, display: &str| json!({"code": code, "display": display});
+    let include = json!([{"system": SNOMED, "concept": [concept_of("310028003", "Audiology")]}]);
+    std::fs::write(&file, json!({"compose": {"include": include}}).to_string()).unwrap();
+    let mut config = crate::world::config(&folder);
+    config.pointers.practice_settings = Some(file);
+    let world = World::of(folder, config);
+    let setting = "/context/practiceSetting";
+    let known = concept(SNOMED, "310028003", "Audiology");
+    world.create("QWO", &with(pointer("QWO", NUMBER), setting, known)).await;
+    let other = with(pointer("QWO", NUMBER), setting, concept(SNOMED, "310028003", "Hearing"));
+    let reply = world.post("QWO", PRODUCER, &other).await;
+    assert!(reply.diagnostics().contains("does not match the expected display for 310028003"));
+    // The pointer of a hub has one that this file leaves out.
+    let reply = world.post("QWO", PRODUCER, &pointer("QWO", NUMBER)).await;
+    assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(reply.expression(), "context.practiceSetting.coding[0].code");
+    let text = "Invalid practice setting code: 224891009 Practice Setting coding must be a member \
+                of value set https://fhir.nhs.uk/England/ValueSet/England-PracticeSetting";
+    assert_eq!(reply.diagnostics(), text);
+}
+
+#[tokio::test]
 async fn a_document_behind_the_proxy_names_one_system() {
     let world = World::new();
     let ssp = with(pointer("QWO", NUMBER), "/content/0/attachment/url", json!("ssp://p/x"));

@@ -22,6 +22,9 @@ pub(crate) const NUMBER: &str = "9434765919";
 
 pub(crate) struct World {
     router: Router,
+    admin: Router,
+    /// Sent with every request that has an organisation.
+    pub(crate) token: Option<String>,
     pub(crate) clock: Clock,
     pub(crate) folder: TempDir,
 }
@@ -40,14 +43,21 @@ impl World {
 
     /// A locator on the database in `folder`.
     pub(crate) fn reopen(folder: TempDir) -> Self {
+        let config = config(&folder);
+        Self::of(folder, config)
+    }
+
+    /// A locator in `folder` that is configured so.
+    pub(crate) fn of(folder: TempDir, config: LocatorConfig) -> Self {
         let clock = Clock::fixed(NOW_MICROS);
-        let locator = Locator::open(config(&folder), clock.clone()).unwrap();
-        Self { router: locator_mock::router(locator), clock, folder }
+        let locator = Locator::open(config, clock.clone()).unwrap();
+        let router = locator_mock::router(locator.clone());
+        Self { router, admin: locator_mock::admin(locator), token: None, clock, folder }
     }
 
     /// Stops the locator and leaves its database.
     pub(crate) fn close(self) -> TempDir {
-        drop(self.router);
+        drop((self.router, self.admin));
         self.folder
     }
 
@@ -58,7 +68,17 @@ impl World {
 
     /// Sends a request as it is.
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        Self::answer(&self.router, request).await
+    }
+
+    /// Sends a request to the admin listener.
+    pub(crate) async fn administer(&self, method: Method, url: &str, body: &str) -> Reply {
+        let request = Request::builder().method(method).uri(url);
+        Self::answer(&self.admin, request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+
+    async fn answer(router: &Router, request: Request<Body>) -> Reply {
+        let response = router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let body = serde_json::from_slice(&bytes)
@@ -79,10 +99,12 @@ impl World {
             .uri(url)
             .header("NHSD-End-User-Organisation-ODS", organisation)
             .header("X-Request-ID", "60E0B220-8136-4CA5-AE46-1D97EF59D068")
-            .header("Content-Type", "application/fhir+json")
-            .body(body.into())
-            .unwrap();
-        self.send(request).await
+            .header("Content-Type", "application/fhir+json");
+        let request = match &self.token {
+            Some(token) => request.header("Authorization", format!("Bearer {token}")),
+            None => request,
+        };
+        self.send(request.body(body.into()).unwrap()).await
     }
 
     pub(crate) async fn get(&self, organisation: &str, url: &str) -> Reply {
