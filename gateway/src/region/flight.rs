@@ -3,6 +3,7 @@
 //! more is gone, and so is a question.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ type Under = BoxFuture<'static, Answer>;
 
 /// What has to be equal for two questions to be one. All of a caller's rights that travel with a
 /// question stand here.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     region: OdsCode,
     organisation: OdsCode,
@@ -39,16 +40,22 @@ struct Key {
     form: Bytes,
 }
 
-#[derive(Debug)]
 struct Flight {
     answer: WeakShared<Under>,
     deadline: Instant,
 }
 
 /// The questions that are under way.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Flights {
     under_way: Mutex<HashMap<Key, Flight>>,
+}
+
+impl fmt::Debug for Flights {
+    /// How many there are; a question names a patient.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flights").field("under_way", &self.under_way().len()).finish()
+    }
 }
 
 /// Asks a region, or waits for the answer to the same question.
@@ -161,8 +168,9 @@ mod tests {
         let token = held.clone();
         let fly = || {
             async move {
-                let _held = token;
-                std::future::pending().await
+                std::future::pending::<()>().await;
+                drop(token);
+                Err(RegionStatus::Timeout.into())
             }
             .boxed()
         };

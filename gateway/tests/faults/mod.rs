@@ -173,9 +173,12 @@ async fn each_refusal_of_a_region_is_told_as_what_it_is() {
 async fn a_region_that_keeps_failing_is_left_alone_and_tried_once_a_second() {
     let well = Arc::new(AtomicBool::new(false));
     let healed = well.clone();
-    let far = Fake::start(move |_| match healed.load(Ordering::SeqCst) {
-        true => Reply::Json(200, searchset(&[])),
-        false => Reply::Json(500, json!({})),
+    let far = Fake::start(move |_| {
+        if healed.load(Ordering::SeqCst) {
+            Reply::Json(200, searchset(&[]))
+        } else {
+            Reply::Json(500, json!({}))
+        }
     })
     .await;
     let world = far_at(&far.origin, 8_000).await;
