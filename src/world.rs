@@ -223,6 +223,7 @@ impl Start<'_> {
                 reuse_ms: 0,
             },
             security: OPEN,
+            identity: gateway::config::Identity::default(),
             federation: gateway::config::Federation {
                 deadline_ms: self.layout.deadline_ms,
                 ..gateway::config::Federation::default()

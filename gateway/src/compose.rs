@@ -3,18 +3,19 @@
 use fhir::OWN_SYSTEM;
 use fhir::bundle::{SearchMode, SearchsetWriter};
 use fhir::instant::format_instant;
-use fhir::outcome::{Issue, IssueCode, OperationOutcome, Severity};
+use fhir::outcome::{Issue, OperationOutcome, Severity};
 use http::HeaderValue;
 
 use crate::Gateway;
 use crate::error::GatewayError;
 use crate::fan_out::Collected;
 use crate::merge::check::{Expected, check};
-use crate::merge::fold::Finding;
+use crate::merge::demographics::disagreements;
 use crate::merge::key::Reading;
 use crate::merge::{Merged, Shown, Source, merge};
 use crate::outcome::RegionStatus;
 use crate::question::Question;
+use crate::remarks;
 use crate::tally::Tally;
 
 /// A searchset and what its headers have to say.
@@ -48,18 +49,22 @@ pub fn compose(
     if tally.is_failed() || (question.complete_only && !complete) {
         return Err(GatewayError::NoRegionAnswered(tally.shortfall()));
     }
-    let merged = merge(sources, question.dedup, question.order.descending);
-    let left_out = left_out(collected);
     let mut issues = tally.issues(Severity::Warning);
+    issues.extend(collected.superseded.then(remarks::superseded));
+    issues.extend(sources.iter().flat_map(|s| remarks::of_source(s, collected.superseded)));
+    let merged = merge(sources, question.dedup, question.order.descending);
+    issues.extend(doubts(gateway, &merged));
     issues.extend(question.notes.iter().cloned());
+    let left_out = left_out(collected);
     let unsaid = left_out.iter().filter(|name| !issues.iter().any(|i| i.expression.contains(name)));
-    let unsaid: Vec<_> = unsaid.map(|name| parameter_left_out(name)).collect();
+    let unsaid: Vec<_> = unsaid.map(|name| remarks::parameter_left_out(name)).collect();
     issues.extend(unsaid);
     if !question.count_only {
-        issues.extend(merged.findings.iter().map(|f| finding(gateway, &merged, *f)));
+        let found = merged.findings.iter();
+        issues.extend(found.map(|found| remarks::finding(gateway.base(), &merged, *found)));
     }
     if tally.is_unregistered(collected.located) {
-        issues.push(unregistered());
+        issues.push(remarks::unregistered());
     }
     let self_url = question.self_url(gateway.base(), &left_out);
     Ok(Composed {
@@ -125,6 +130,16 @@ fn note(gateway: &Gateway, ods: &fhir::identifier::OdsCode, status: RegionStatus
     }
 }
 
+/// Whether the Patients of the answer can be one person; if not, somebody has to look.
+fn doubts(gateway: &Gateway, merged: &Merged<'_>) -> Vec<Issue> {
+    let found = disagreements(merged.people());
+    for doubt in &found {
+        tracing::error!(region.ods = %doubt.first.region.ods, other.ods = %doubt.second.region.ods,
+            "ALERT: regions hold different people under one number");
+    }
+    found.iter().map(|doubt| remarks::disagreement(gateway.base(), doubt)).collect()
+}
+
 /// The parameters that some region left out, each once.
 fn left_out(collected: &Collected) -> Vec<String> {
     let answered = collected.answers.iter().filter_map(|answer| answer.result.as_ref().ok());
@@ -132,55 +147,6 @@ fn left_out(collected: &Collected) -> Vec<String> {
     names.sort();
     names.dedup();
     names
-}
-
-fn parameter_left_out(name: &str) -> Issue {
-    let text = format!(
-        "A region left out the parameter {name}: the answer may hold more than was asked for."
-    );
-    Issue::new(Severity::Warning, IssueCode::NotSupported, text).at(name)
-}
-
-fn unregistered() -> Issue {
-    let text = "No region has registered a record for this patient.";
-    Issue::new(Severity::Information, IssueCode::Informational, text)
-}
-
-fn finding(gateway: &Gateway, merged: &Merged<'_>, finding: Finding) -> Issue {
-    let full = |place: usize| full_url(gateway, &merged.matches[place]);
-    let canonical = |place: usize| canonical_url(&merged.matches[place]);
-    let issue = |severity, code, text| Issue::new(severity, code, text);
-    match finding {
-        Finding::Duplicate(first, second) => {
-            let text = "These two entries are the same fact: same identifier, same content.";
-            let issue = issue(Severity::Information, IssueCode::Duplicate, text);
-            issue.at(full(first)).at(full(second))
-        }
-        Finding::Folded(first, second) => {
-            let text = "These two are the same fact, with the same identifier and the same \
-                        content: the first is shown, for both.";
-            let issue = issue(Severity::Information, IssueCode::Duplicate, text);
-            issue.at(canonical(first)).at(canonical(second))
-        }
-        Finding::Conflict(first, second) => {
-            let text = "These two entries carry the same identifier and differ in content: \
-                        compare them before you rely on either.";
-            let issue = issue(Severity::Warning, IssueCode::Conflict, text);
-            issue.at(full(first)).at(full(second))
-        }
-    }
-}
-
-/// Where an entry is read through this gateway.
-fn full_url(gateway: &Gateway, shown: &Shown<'_>) -> String {
-    let key = &shown.candidate.key;
-    format!("{}/at/{}/{}/{}", gateway.base(), shown.region.ods, key.resource_type, key.id)
-}
-
-/// What an entry is called for ever.
-fn canonical_url(shown: &Shown<'_>) -> String {
-    let key = &shown.candidate.key;
-    format!("{}/{}/{}", shown.region.base(), key.resource_type, key.id)
 }
 
 fn write(
@@ -204,9 +170,9 @@ fn write(
         writer.outcome(&OperationOutcome { issue: issues });
     }
     let mut entry = |shown: &Shown<'_>, mode| {
-        let canonical = canonical_url(shown);
+        let canonical = shown.canonical_url();
         let links = [("canonical", canonical.as_str())];
-        writer.entry(&full_url(gateway, shown), &links, shown.candidate.resource, mode);
+        writer.entry(&shown.full_url(gateway.base()), &links, shown.candidate.resource, mode);
     };
     if !question.count_only {
         merged.shown().for_each(|shown| entry(shown, SearchMode::Match));

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use service::config::{Admin, ConfigError, Region, Security, Server, load, parse};
@@ -30,6 +31,9 @@ pub struct GatewayConfig {
     pub locator: Locator,
     /// Who is let in.
     pub security: Security,
+    /// How numbers are linked.
+    #[serde(default)]
+    pub identity: Identity,
     /// How regions are asked.
     #[serde(default)]
     pub federation: Federation,
@@ -59,6 +63,31 @@ fn locator_deadline_ms() -> u64 {
     3_000
 }
 
+/// `[identity]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Identity {
+    /// Linked numbers: FHIR Patients, one a line.
+    pub links_file: Option<PathBuf>,
+    /// Whether the home hub is asked which numbers are one person's.
+    pub home: bool,
+    /// How long other regions wait for it.
+    pub wait_ms: u64,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self { links_file: None, home: true, wait_ms: 500 }
+    }
+}
+
+impl Identity {
+    /// How long other regions wait for the home hub to link numbers.
+    pub fn wait(&self) -> Duration {
+        Duration::from_millis(self.wait_ms)
+    }
+}
+
 /// `[federation]`
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -67,13 +96,20 @@ pub struct Federation {
     pub deadline_ms: u64,
     /// Entries that a region is asked for at a time.
     pub page_size: u32,
+    /// Questions that one region is asked at a time; more wait a moment for their turn.
+    pub region_requests: usize,
     /// What happens when the locator cannot be asked.
     pub without_locator: WithoutLocator,
 }
 
 impl Default for Federation {
     fn default() -> Self {
-        Self { deadline_ms: 8_000, page_size: 1_000, without_locator: WithoutLocator::Refuse }
+        Self {
+            deadline_ms: 8_000,
+            page_size: 1_000,
+            region_requests: 512,
+            without_locator: WithoutLocator::Refuse,
+        }
     }
 }
 
@@ -116,8 +152,12 @@ impl GatewayConfig {
         self.security.check(self.server.listen)?;
         in_range("federation.deadline_ms", self.federation.deadline_ms)?;
         in_range("locator.deadline_ms", self.locator.deadline_ms)?;
+        in_range("identity.wait_ms", self.identity.wait_ms)?;
         if !(1..=5_000).contains(&self.federation.page_size) {
             return refused("federation.page_size must lie between 1 and 5000");
+        }
+        if !(1..=10_000).contains(&self.federation.region_requests) {
+            return refused("federation.region_requests must lie between 1 and 10000");
         }
         let mut known = HashSet::new();
         for region in &self.regions {
@@ -125,6 +165,9 @@ impl GatewayConfig {
             check_url(&format!("the url of region {ods}"), &region.url)?;
             if !region.base().ends_with(BASE_ENDING) {
                 return refused(format!("the url of region {ods} must end in \"{BASE_ENDING}\""));
+            }
+            if region.base() == self.server.base() {
+                return refused(format!("the url of region {ods} is this gateway's own"));
             }
             if !known.insert(ods) {
                 return refused(format!("region {ods} stands in [[regions]] twice"));
@@ -183,6 +226,8 @@ mod tests {
             ("ods = \"QHM\"", "ods = \"QWO\"", "QWO"),
             ("deadline_ms = 8000", "deadline_ms = 60000", "federation.deadline_ms"),
             ("page_size = 1000", "page_size = 0", "page_size"),
+            ("region_requests = 512", "region_requests = 0", "region_requests"),
+            ("8411/FHIR/R4\"", "8412/FHIR/R4\"", "own"),
             ("\"http://127.0.0.1:8400\"", "\"127.0.0.1:8400\"", "locator.url"),
             ("listen = \"127.0.0.1:8412\"", "listen = \"0.0.0.0:8412\"", "loopback"),
         ] {

@@ -13,11 +13,10 @@ use crate::context::Context;
 use crate::directory::Region;
 use crate::error::GatewayError;
 use crate::identity::whereabouts;
-use crate::outcome::{Failure, Gap};
+use crate::outcome::Gap;
 use crate::question::Question;
-use crate::region::answer::RegionAnswer;
+use crate::region::flight::{Answer, ask as ask_region};
 use crate::region::question::HubSearch;
-use crate::region::search::search as search_region;
 
 /// How one region ended.
 #[derive(Debug)]
@@ -25,7 +24,7 @@ pub struct Regional {
     /// The region.
     pub region: Arc<Region>,
     /// What it holds, or why that is not known.
-    pub result: Result<RegionAnswer, Failure>,
+    pub result: Answer,
 }
 
 /// Every region's answer, in the order of the directory.
@@ -35,6 +34,8 @@ pub struct Collected {
     pub answers: Vec<Regional>,
     /// The numbers by which they were asked.
     pub numbers: Vec<PatientNumber>,
+    /// The number that was asked for is no longer in use.
+    pub superseded: bool,
     /// Organisations that hold something and could not be asked.
     pub unknown: Vec<OdsCode>,
     /// How many organisations the locator named.
@@ -53,20 +54,27 @@ pub async fn fan_out(
     let search = |numbers: &[PatientNumber]| {
         HubSearch::of_patient(question.kind, numbers, &question.forwarded, page_size)
     };
+    let person = gateway.links().person(question.number);
     let mut asked = FuturesUnordered::new();
     let mut answers = Vec::new();
     let home = gateway.directory().home();
     if let Some(home) = home {
-        asked.push(ask(gateway, home.clone(), search(&[question.number]), context));
+        asked.push(ask(gateway, home.clone(), search(&person.numbers()), context));
     }
-    let mut locating = pin!(whereabouts(gateway, question.number, context));
-    let found = loop {
+    let mut locating = pin!(whereabouts(gateway, person, context));
+    let mut found = loop {
         tokio::select! {
             found = &mut locating => break found?,
             Some(answer) = asked.next() => answers.push(answer),
         }
     };
     let search = search(&found.numbers);
+    if let Some(home) = home.filter(|_| found.home_again) {
+        // Nobody else has been asked so far.
+        asked = FuturesUnordered::new();
+        answers.clear();
+        asked.push(ask(gateway, home.clone(), search.clone(), context));
+    }
     for region in &found.regions {
         if home.is_none_or(|home| home.ods != region.ods) {
             asked.push(ask(gateway, region.clone(), search.clone(), context));
@@ -76,13 +84,23 @@ pub async fn fan_out(
         answers.push(answer);
     }
     answers.sort_by_key(|answer| gateway.directory().place(&answer.region.ods));
+    if !has_answered(&answers, home) {
+        // Its silence is told by its own part of the answer.
+        found.gaps.retain(|gap| *gap != Gap::LinksUnknown);
+    }
     Ok(Collected {
         answers,
         located: found.regions.len() + found.unknown.len(),
         numbers: found.numbers,
+        superseded: found.superseded,
         unknown: found.unknown,
         gaps: found.gaps,
     })
+}
+
+fn has_answered(answers: &[Regional], home: Option<&Arc<Region>>) -> bool {
+    let its = answers.iter().find(|answer| home.is_some_and(|home| home.ods == answer.region.ods));
+    its.is_some_and(|answer| answer.result.is_ok())
 }
 
 async fn ask(
@@ -91,6 +109,6 @@ async fn ask(
     search: HubSearch,
     context: &Context,
 ) -> Regional {
-    let result = search_region(gateway.client(), &region, &search, context).await;
+    let result = ask_region(gateway, &region, &search, context).await;
     Regional { region, result }
 }

@@ -87,6 +87,11 @@ impl Health for GatewayHealth {
                 );
             }
         }
+        text.push_str("# TYPE gateway_region_open gauge\n");
+        for (region, gate) in regions.iter().zip(self.gateway.gates()) {
+            let (ods, open) = (&region.ods, u8::from(gate.is_open()));
+            let _ = writeln!(text, "gateway_region_open{{region=\"{ods}\"}} {open}");
+        }
         text
     }
 }

@@ -9,7 +9,8 @@
 //! | [`identity`], [`locate`] | from a number to the regions that hold something |
 //! | [`fan_out`], [`region`] | many regions at once; one region's hub |
 //! | [`merge`] | many answers as one list, pure |
-//! | [`outcome`], [`tally`], [`compose`] | how a region can end; how all did; the answer |
+//! | [`outcome`], [`tally`] | how a region can end; how all did |
+//! | [`compose`], [`remarks`] | the answer; what it says about itself |
 //! | [`error`] | everything that keeps it from answering, in one table |
 //! | [`health`] | readiness and counters |
 //!
@@ -32,6 +33,7 @@ pub mod merge;
 pub mod outcome;
 pub mod question;
 pub mod region;
+pub mod remarks;
 pub mod routes;
 pub mod tally;
 
@@ -46,10 +48,14 @@ use service::program::ProgramError;
 use service::serve::{Shutdown, serve};
 use tokio::net::TcpListener;
 
-use crate::config::{Federation, GatewayConfig, WithoutLocator};
-use crate::directory::Directory;
+use crate::config::{Federation, GatewayConfig, Identity, WithoutLocator};
+use crate::directory::{Directory, Region};
 use crate::health::{Counters, GatewayHealth};
+use crate::identity::links::Links;
 use crate::locate::Locator;
+use crate::region::Hub;
+use crate::region::flight::Flights;
+use crate::region::gate::Gate;
 
 /// A gateway that is ready to serve; clones share everything.
 #[derive(Debug, Clone)]
@@ -61,9 +67,13 @@ pub struct Gateway {
 struct Inner {
     base: String,
     drain: Duration,
+    identity: Identity,
+    links: Links,
     federation: Federation,
     directory: Directory,
     locator: Locator,
+    gates: Vec<Gate>,
+    flights: Flights,
     client: reqwest::Client,
     clock: Clock,
     journal: Journal,
@@ -86,8 +96,12 @@ impl Gateway {
         let inner = Inner {
             base,
             drain: Duration::from_millis(config.server.drain_ms),
+            links: open_links(&config.identity)?,
+            identity: config.identity,
             federation: config.federation,
             locator: Locator::new(&config.locator, client.clone()),
+            gates: config.regions.iter().map(|r| Gate::new(&r.ods, &config.federation)).collect(),
+            flights: Flights::default(),
             counters: Counters::new(config.regions.len()),
             directory: Directory::new(config.regions, &config.region.ods),
             client,
@@ -131,12 +145,31 @@ impl Gateway {
         &self.inner.federation
     }
 
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.inner.identity
+    }
+
+    pub(crate) fn links(&self) -> &Links {
+        &self.inner.links
+    }
+
     pub(crate) fn locator(&self) -> &Locator {
         &self.inner.locator
     }
 
-    pub(crate) fn client(&self) -> &reqwest::Client {
-        &self.inner.client
+    /// The hub of a region of the directory.
+    pub(crate) fn hub<'a>(&'a self, region: &'a Region) -> Hub<'a> {
+        let inner = &*self.inner;
+        let gate = &inner.gates[inner.directory.place(&region.ods)];
+        Hub { region, client: &inner.client, gate }
+    }
+
+    pub(crate) fn gates(&self) -> &[Gate] {
+        &self.inner.gates
+    }
+
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.inner.flights
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -171,4 +204,10 @@ fn open_journal(config: &GatewayConfig, clock: Clock) -> Result<Journal, Program
         Journal::place(config.audit.dir.as_deref(), None, "gateway", config.region.ods.as_str());
     let failed = |error| ProgramError::failed("opening the audit journal (audit.dir)", error);
     Journal::open(&file, clock).map_err(failed)
+}
+
+fn open_links(identity: &Identity) -> Result<Links, ProgramError> {
+    let failed = |error| ProgramError::failed("reading identity.links_file", error);
+    let links = identity.links_file.as_deref().map(Links::open).transpose();
+    Ok(links.map_err(failed)?.unwrap_or_default())
 }

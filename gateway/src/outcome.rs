@@ -11,6 +11,7 @@
 //! | invalid | no | invalid |
 //! | too-large | no | too-costly |
 //! | wrong-patient | no | security |
+//! | open | no | transient |
 //! | unknown | no | incomplete |
 
 use fhir::OWN_SYSTEM;
@@ -39,13 +40,15 @@ pub enum RegionStatus {
     TooLarge,
     /// Its answer holds something of another patient.
     WrongPatient,
+    /// It has failed repeatedly, and is left alone for a while.
+    Open,
     /// The locator names it, the directory does not.
     Unknown,
 }
 
 impl RegionStatus {
     /// All of them, in the order in which they are counted.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Ok,
         Self::Empty,
         Self::Suppressed,
@@ -56,6 +59,7 @@ impl RegionStatus {
         Self::Invalid,
         Self::TooLarge,
         Self::WrongPatient,
+        Self::Open,
         Self::Unknown,
     ];
 
@@ -118,6 +122,12 @@ impl RegionStatus {
                 "sent something of another patient, so nothing of it is shown. Ask the region \
                  directly, and report this.",
             ),
+            Self::Open => (
+                "open",
+                IssueCode::Transient,
+                "has failed repeatedly and was not asked this time: its part of the record is \
+                 missing here. It is tried again within seconds.",
+            ),
             Self::Unknown => (
                 "unknown",
                 IssueCode::Incomplete,
@@ -167,6 +177,10 @@ pub enum Gap {
     NotLinked,
     /// The number is linked with several NHS numbers.
     SeveralLinks,
+    /// The patient with this NHS number carries another one.
+    OtherNumber,
+    /// It is not known which other numbers the patient has.
+    LinksUnknown,
 }
 
 impl Gap {
@@ -199,6 +213,19 @@ impl Gap {
                 "The home region links this number with several NHS numbers, so it is not known \
                  whose records to ask other regions for: only the home region was asked. Ask by \
                  NHS number, and report this."
+                    .to_owned(),
+            ),
+            Self::OtherNumber => (
+                IssueCode::MultipleMatches,
+                "The home region's patient with this NHS number carries another NHS number too: \
+                 records under the other one were not asked for. Find out which of them is right, \
+                 and report this."
+                    .to_owned(),
+            ),
+            Self::LinksUnknown => (
+                IssueCode::Incomplete,
+                "The home region did not say in time which other numbers this patient has: records \
+                 under another number were not asked for. Ask again shortly."
                     .to_owned(),
             ),
         };

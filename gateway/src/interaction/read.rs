@@ -17,6 +17,7 @@ use service::refusal::Refusal;
 use crate::Gateway;
 use crate::context::Context;
 use crate::error::GatewayError;
+use crate::outcome::Failure;
 use crate::region::read::{ReadAnswer, read as read_region};
 use crate::tally::Shortfall;
 
@@ -64,10 +65,10 @@ async fn pass(
         return Err(no_such_resource());
     }
     let path = steps.join("/");
-    let answer = read_region(gateway.client(), region, &path, conditions(headers), context).await;
+    let answer = read_region(&gateway.hub(region), &path, conditions(headers), context).await;
     match answer {
         Ok(answer) => Ok(passed(answer)),
-        Err(status) => {
+        Err(Failure { status, .. }) => {
             let (ods, status_code) = (&region.ods, status.as_str());
             tracing::warn!(region.ods = %ods, region.status = status_code, "a region did not \
                 answer a read");

@@ -40,6 +40,10 @@ pub struct Checked<'a> {
     pub patients: Vec<Candidate<'a>>,
     /// Matches that were sent again, on another page; the newest of each is among the matches.
     pub repeated: usize,
+    /// Its Patients carry the number as a former one.
+    pub formerly: bool,
+    /// Matches of somebody who once had the number that another Patient has now: left out.
+    pub anothers: usize,
 }
 
 /// Checks a region's answer; `base` is the region's own, by which it may call its Patients.
@@ -69,7 +73,7 @@ pub fn check<'a>(
         }
     }
     checked.repeated = matches.repeated;
-    belong(&checked, base, expected).then_some(checked).ok_or(RegionStatus::WrongPatient)
+    belong(&mut checked, base, expected).then_some(checked).ok_or(RegionStatus::WrongPatient)
 }
 
 /// Keeps the newest of the resources with one id.
@@ -93,26 +97,60 @@ impl Once {
     }
 }
 
-fn belong(checked: &Checked<'_>, base: &str, expected: &Expected<'_>) -> bool {
-    let carries = |candidate: &Candidate<'_>| {
-        identifiers(candidate.key.identifier)
-            .iter()
-            .filter_map(super::key::Identifier::number)
-            .any(|number| expected.numbers.contains(&number))
-    };
-    if !checked.patients.iter().all(carries) {
+/// How a Patient carries one of the numbers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Carries {
+    Never,
+    Formerly,
+    Now,
+}
+
+impl Carries {
+    fn of(candidate: &Candidate<'_>, numbers: &[PatientNumber]) -> Self {
+        let carried = identifiers(candidate.key.identifier).into_iter();
+        let asked = carried.filter(|i| i.number().is_some_and(|n| numbers.contains(&n)));
+        let how = asked.map(|i| if i.is_old() { Self::Formerly } else { Self::Now });
+        how.max().unwrap_or(Self::Never)
+    }
+}
+
+/// Whether everything belongs to those who carry the number. What belongs to somebody who only once
+/// had it is left out if another Patient has it now.
+fn belong(checked: &mut Checked<'_>, base: &str, expected: &Expected<'_>) -> bool {
+    let of_patients = expected.resource_type == "Patient";
+    let people = checked.patients.iter().chain(checked.matches.iter().filter(|_| of_patients));
+    let carries: Vec<_> = people.map(|patient| Carries::of(patient, expected.numbers)).collect();
+    if carries.contains(&Carries::Never) {
         return false;
     }
-    if expected.resource_type == "Patient" {
-        return checked.matches.iter().all(carries);
+    let now = carries.contains(&Carries::Now);
+    checked.formerly = !now && !carries.is_empty();
+    let is_asked =
+        |patient: &Candidate<'_>| !now || Carries::of(patient, expected.numbers) == Carries::Now;
+    if of_patients {
+        let before = checked.matches.len();
+        checked.matches.retain(is_asked);
+        checked.anothers = before - checked.matches.len();
+        return true;
     }
-    let ids: Vec<&str> = checked.patients.iter().map(|patient| &*patient.key.id).collect();
-    let about = |subject: &Subject<'_>| names(subject, base, &ids, expected.numbers);
-    checked.matches.iter().all(|candidate| candidate.key.subjects.iter().any(about))
+    let (asked, others): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut checked.patients).into_iter().partition(is_asked);
+    checked.patients = asked;
+    let ids = |patients: &[Candidate<'_>]| -> Vec<String> {
+        patients.iter().map(|patient| patient.key.id.to_string()).collect()
+    };
+    let (asked, others) = (ids(&checked.patients), ids(&others));
+    let about = |candidate: &Candidate<'_>, ids: &[String]| {
+        candidate.key.subjects.iter().any(|subject| names(subject, base, ids, expected.numbers))
+    };
+    let before = checked.matches.len();
+    checked.matches.retain(|m| about(m, &asked) || !about(m, &others));
+    checked.anothers = before - checked.matches.len();
+    checked.matches.iter().all(|candidate| about(candidate, &asked))
 }
 
 /// Whether a reference names one of the Patients, or, having no literal part, one of the numbers.
-fn names(subject: &Subject<'_>, base: &str, ids: &[&str], numbers: &[PatientNumber]) -> bool {
+fn names(subject: &Subject<'_>, base: &str, ids: &[String], numbers: &[PatientNumber]) -> bool {
     let Some(reference) = subject.reference.as_deref() else {
         let number = subject.identifier.as_ref().and_then(super::key::Identifier::number);
         return number.is_some_and(|number| numbers.contains(&number));
@@ -120,7 +158,7 @@ fn names(subject: &Subject<'_>, base: &str, ids: &[&str], numbers: &[PatientNumb
     let own = reference.strip_prefix(base).and_then(|rest| rest.strip_prefix('/'));
     match Reference::parse(own.unwrap_or(reference)) {
         Reference::Relative { resource_type, id, .. } => {
-            resource_type == "Patient" && ids.contains(&id)
+            resource_type == "Patient" && ids.iter().any(|known| known == id)
         }
         _ => false,
     }
@@ -195,6 +233,27 @@ mod tests {
         }
         let unverified = [observation("a", r#"{"reference":"Patient/p"}"#)];
         assert_eq!(end(&unverified), Err(RegionStatus::WrongPatient));
+    }
+
+    #[test]
+    fn who_once_had_the_number_is_somebody_else_if_another_has_it_now() {
+        let once = |number| {
+            let old = patient("q", number);
+            let text = String::from_utf8(old.resource.to_vec()).unwrap();
+            entry("include", &text.replace("[{", "[{\"use\":\"old\","))
+        };
+        let own = [patient("p", "9434765919"), observation("a", r#"{"reference":"Patient/p"}"#)];
+        let theirs = [once("9434765919"), observation("b", r#"{"reference":"Patient/q"}"#)];
+        assert_eq!(end(&[own.clone(), theirs.clone()].concat()), Ok((1, 0)));
+        assert_eq!(end(&theirs), Ok((1, 0)));
+        let kind = Kind::of("Observation".parse().unwrap()).unwrap();
+        let number = PatientNumber::parse(NHS_NUMBER, "9434765919").unwrap();
+        let reading = Reading { subjects: &kind.subjects, dates: &[] };
+        let expected = Expected { resource_type: "Observation", numbers: &[number], reading };
+        let both = [own, theirs.clone()].concat();
+        let both = check(&both, BASE, &expected).unwrap();
+        assert_eq!((both.anothers, both.patients.len(), both.formerly), (1, 1, false));
+        assert!(check(&theirs, BASE, &expected).unwrap().formerly);
     }
 
     #[test]

@@ -6,13 +6,16 @@
 //! | [`key`] | what is read of a resource, borrowed |
 //! | [`check`] | whose it is |
 //! | [`content`] | whether two resources say the same |
+//! | [`demographics`] | whether it can be one person |
 //! | [`fold`] | facts that reached us more than once |
 //!
-//! **Invariants.** For each region, entries in = entries shown + entries folded. A resource's bytes
+//! **Invariants.** For each region, entries in = entries shown + entries folded +
+//! entries of somebody who only once had the number. A resource's bytes
 //! are never edited. Only an identity that a source asserts folds anything.
 
 pub mod check;
 pub mod content;
+pub mod demographics;
 pub mod fold;
 pub mod key;
 
@@ -44,6 +47,20 @@ pub struct Shown<'a> {
     pub candidate: Candidate<'a>,
 }
 
+impl Shown<'_> {
+    /// Where it is read through the gateway with that base.
+    pub fn full_url(&self, base: &str) -> String {
+        let key = &self.candidate.key;
+        format!("{base}/at/{}/{}/{}", self.region.ods, key.resource_type, key.id)
+    }
+
+    /// What it is called for ever.
+    pub fn canonical_url(&self) -> String {
+        let key = &self.candidate.key;
+        format!("{}/{}/{}", self.region.base(), key.resource_type, key.id)
+    }
+}
+
 /// All regions' entries in one order.
 #[derive(Debug, Default)]
 pub struct Merged<'a> {
@@ -64,6 +81,12 @@ impl<'a> Merged<'a> {
     pub fn shown(&self) -> impl Iterator<Item = &Shown<'a>> {
         let kept = self.matches.iter().zip(&self.folded);
         kept.filter(|(_, folded)| !**folded).map(|(entry, _)| entry)
+    }
+
+    /// The Patients, whether they match or stand beside the matches.
+    pub fn people(&self) -> impl Iterator<Item = &Shown<'a>> {
+        let matches = self.matches.iter().filter(|m| m.candidate.key.resource_type == "Patient");
+        matches.chain(&self.patients)
     }
 
     /// How many matches are shown.

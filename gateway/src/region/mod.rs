@@ -7,8 +7,13 @@
 //! | [`search`](mod@search) | everything that matches, until the region's deadline |
 //! | [`answer`] | a hub's pages, taken apart; a region that fails after some contributes nothing |
 //! | [`read`](mod@read) | one resource, passed through |
+//! | [`gate`], [`breaker`] | how much a region is asked, and when it is left alone |
+//! | [`flight`] | questions under way, shared by those who ask the same |
 
 pub mod answer;
+pub mod breaker;
+pub mod flight;
+pub mod gate;
 pub mod question;
 pub mod read;
 pub mod search;
@@ -19,13 +24,56 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use service::client::ReadError;
 
+use crate::context::Context;
+use crate::directory::Region;
 use crate::outcome::RegionStatus;
+use gate::Gate;
 
 /// Most bytes that one region may contribute to one answer.
 pub const REGION_BYTES_MAX: usize = 16 << 20;
 /// Longest silence within a body.
 const IDLE_MAX: Duration = Duration::from_secs(2);
 const FHIR: HeaderValue = HeaderValue::from_static(fhir::FHIR_JSON);
+
+/// A region's hub as it is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Hub<'a> {
+    /// Its entry in the directory.
+    pub region: &'a Region,
+    /// What dials it.
+    pub client: &'a reqwest::Client,
+    /// What stands before it.
+    pub gate: &'a Gate,
+}
+
+impl Hub<'_> {
+    /// Sends a request; once more, after a moment, if it cannot have reached the region.
+    async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+        context: &Context,
+    ) -> Result<reqwest::Response, RegionStatus> {
+        let second = request.try_clone();
+        let error = match request.headers(context.headers()).send().await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        match second.filter(|_| error.is_connect() && self.gate.may_retry()) {
+            None => Err(not_sent(&error)),
+            Some(second) => {
+                tokio::time::sleep(pause()).await;
+                let sent = second.headers(context.headers()).send().await;
+                sent.map_err(|error| not_sent(&error))
+            }
+        }
+    }
+}
+
+/// 5 to 36 ms, so that those who failed together do not come back together.
+fn pause() -> Duration {
+    let random = uuid::Uuid::new_v4().as_bytes()[0];
+    Duration::from_millis(5 + u64::from(random % 32))
+}
 
 fn not_sent(error: &reqwest::Error) -> RegionStatus {
     tracing::debug!(cause = root_cause(error), "a region could not be asked");
@@ -58,4 +106,60 @@ pub fn is_json(headers: &HeaderMap) -> bool {
         media.trim().to_ascii_lowercase().as_str(),
         "application/fhir+json" | "application/json" | "text/json" | "application/json+fhir"
     )
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::Arc;
+
+    use axum::Router;
+    use http::HeaderMap;
+    use service::caller::Caller;
+    use service::config::Nation;
+    use service::correlation::Correlation;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::config::Federation;
+    use crate::question::Handling;
+
+    fn region(url: String) -> Region {
+        let ods = "A1".parse().unwrap();
+        Region { ods, name: "North".into(), nation: Nation::England, url }
+    }
+
+    fn context() -> Context {
+        let caller = Caller {
+            organisation: Arc::new("A1".parse().unwrap()),
+            correlation: Correlation::of(&HeaderMap::new()),
+        };
+        let deadline = Instant::now() + Duration::from_secs(8);
+        Context { caller, deadline, handling: Handling::Lenient }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_refused_is_tried_once_more() {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let region = region(format!("http://{address}"));
+        let gate = Gate::new(&region.ods, &Federation::default());
+        let client = service::client::build().unwrap();
+        let hub = Hub { region: &region, client: &client, gate: &gate };
+        let before = gate.savings();
+        let context = context();
+        let sent = hub.send(client.get(region.base()), &context);
+        // The region is back by the second attempt, and not before.
+        let back = async {
+            while gate.savings() == before {
+                tokio::task::yield_now().await;
+            }
+            let listener = TcpListener::bind(address).unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            tokio::spawn(async move { axum::serve(listener, Router::new()).await.unwrap() });
+        };
+        let (sent, ()) = tokio::join!(sent, back);
+        assert_eq!(sent.unwrap().status(), http::StatusCode::NOT_FOUND);
+    }
 }

@@ -9,49 +9,50 @@ use tokio::time::timeout_at;
 
 use super::answer::RegionAnswer;
 use super::question::HubSearch;
-use super::{FHIR, IDLE_MAX, REGION_BYTES_MAX, is_json, not_read, not_sent};
+use super::{FHIR, Hub, IDLE_MAX, REGION_BYTES_MAX, is_json, not_read};
 use crate::context::Context;
-use crate::directory::Region;
 use crate::outcome::{Failure, RegionStatus};
 
+/// Most pages that one region may send; a chain of empty ones ends somewhere.
+const PAGES_MAX: usize = 200;
 /// Largest OperationOutcome of a refusal that is read.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
 /// Asks a region's hub for everything that matches, until the region's deadline.
 pub async fn search(
-    client: &reqwest::Client,
-    region: &Region,
+    hub: &Hub<'_>,
     search: &HubSearch,
     context: &Context,
 ) -> Result<RegionAnswer, Failure> {
-    match timeout_at(context.region_deadline(), drain(client, region, search, context)).await {
-        Ok(result) => result,
-        Err(_elapsed) => Err(RegionStatus::Timeout.into()),
-    }
+    let deadline = context.region_deadline();
+    let asking = async {
+        let drained = timeout_at(deadline, drain(hub, search, context)).await;
+        drained.unwrap_or_else(|_elapsed| Err(RegionStatus::Timeout.into()))
+    };
+    hub.gate.pass(deadline, asking, |_| false).await
 }
 
 async fn drain(
-    client: &reqwest::Client,
-    region: &Region,
+    hub: &Hub<'_>,
     search: &HubSearch,
     context: &Context,
 ) -> Result<RegionAnswer, Failure> {
     let mut answer = RegionAnswer::default();
     let mut bytes_left = REGION_BYTES_MAX;
-    let url = format!("{}/{}/_search", region.base(), search.kind);
-    let first = client
-        .post(url)
-        .headers(context.headers())
-        .header(ACCEPT, FHIR)
-        .header(CONTENT_TYPE, FORM)
-        .body(search.form.clone());
-    let page = fetch(first, &mut bytes_left).await?;
+    let base = hub.region.base();
+    let url = format!("{base}/{}/_search", search.kind);
+    let first = hub.client.post(url).header(CONTENT_TYPE, FORM).body(search.form.clone());
+    let page = fetch(hub, first, context, &mut bytes_left).await?;
     let mut next = answer.take(&page, search, true)?;
+    let mut pages = 1;
     while let Some(query) = next {
-        let url = format!("{}{query}", region.base());
-        let request = client.get(url).headers(context.headers()).header(ACCEPT, FHIR);
-        let page = fetch(request, &mut bytes_left).await?;
+        if pages == PAGES_MAX {
+            return Err(RegionStatus::TooLarge.into());
+        }
+        pages += 1;
+        let request = hub.client.get(format!("{base}{query}"));
+        let page = fetch(hub, request, context, &mut bytes_left).await?;
         next = answer.take(&page, search, false)?;
         if next.as_ref() == Some(&query) {
             return Err(RegionStatus::Invalid.into());
@@ -60,8 +61,13 @@ async fn drain(
     Ok(answer)
 }
 
-async fn fetch(request: reqwest::RequestBuilder, bytes_left: &mut usize) -> Result<Bytes, Failure> {
-    let response = request.send().await.map_err(|e| Failure::from(not_sent(&e)))?;
+async fn fetch(
+    hub: &Hub<'_>,
+    request: reqwest::RequestBuilder,
+    context: &Context,
+    bytes_left: &mut usize,
+) -> Result<Bytes, Failure> {
+    let response = hub.send(request.header(ACCEPT, FHIR), context).await?;
     let status = response.status();
     if status != StatusCode::OK {
         return Err(refused(status, response).await);

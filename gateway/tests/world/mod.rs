@@ -1,7 +1,9 @@
 //! A world to ask: fake hubs and a fake locator that are real servers on port 0, scripted per
 //! test, and a real gateway in front of them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -16,6 +18,7 @@ use serde_json::{Value, json};
 use service::clock::Clock;
 use service::serve::Shutdown;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 pub(crate) const NUMBER: &str = "9434765919";
@@ -45,6 +48,10 @@ pub(crate) enum Reply {
     Watched(Arc<()>),
     /// A FHIR answer, once the permits allow it.
     Gated(Arc<tokio::sync::Semaphore>, Value),
+    /// The beginning of an answer, then spaces for ever: so many at a time, so often.
+    Trickle(&'static str, usize, Duration),
+    /// A redirect to that URL.
+    Moved(String),
 }
 
 /// A server that does as it is told.
@@ -85,6 +92,12 @@ impl Fake {
         self.seen.lock().unwrap().clone()
     }
 
+    /// The searches for records it received, without those for Patients.
+    pub(crate) fn asked(&self) -> Vec<Seen> {
+        let of_patients = |seen: &Seen| seen.target.contains("/Patient/_search");
+        self.seen().into_iter().filter(|seen| !of_patients(seen)).collect()
+    }
+
     /// A region's entry whose hub is this fake.
     pub(crate) fn region(&self, ods: &str) -> String {
         directory_entry(ods, &self.origin)
@@ -102,6 +115,36 @@ pub(crate) fn directory_entry(ods: &str, origin: &str) -> String {
 pub(crate) async fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
+}
+
+/// A server below HTTP: it reads a request, sends these bytes and hangs up. Its origin, and how
+/// many requests it has read.
+pub(crate) async fn raw(bytes: &'static [u8]) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let counted = counted.clone();
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                if stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    // The other side may have gone away first.
+                    let _ = stream.write_all(bytes).await;
+                }
+            });
+        }
+    });
+    (origin, count)
+}
+
+/// An origin where connections open and nobody ever reads.
+pub(crate) async fn deaf() -> (String, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    (format!("http://{}", listener.local_addr().unwrap()), listener)
 }
 
 async fn reply(reply: Reply) -> Response {
@@ -129,6 +172,21 @@ async fn reply(reply: Reply) -> Response {
         }
         Reply::Silence => std::future::pending().await,
         Reply::Watched(_token) => std::future::pending().await,
+        Reply::Trickle(text, spaces, every) => {
+            let first = futures::stream::iter([Ok::<_, std::io::Error>(text.to_owned())]);
+            let spaces = " ".repeat(spaces);
+            let rest = futures::stream::repeat_with(move || spaces.clone());
+            let rest = rest.then(move |spaces| async move {
+                tokio::time::sleep(every).await;
+                Ok(spaces)
+            });
+            answer(200, "application/fhir+json", Body::from_stream(first.chain(rest)))
+        }
+        Reply::Moved(url) => Response::builder()
+            .status(StatusCode::TEMPORARY_REDIRECT)
+            .header("location", url)
+            .body(Body::empty())
+            .unwrap(),
         Reply::Gated(gate, value) => {
             gate.acquire().await.unwrap().forget();
             answer(200, "application/fhir+json", Body::from(value.to_string()))

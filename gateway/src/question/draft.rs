@@ -1,0 +1,211 @@
+//! A question while its parameters are taken, one by one: which are known, what each does.
+
+use fhir::identifier::PatientNumber;
+use fhir::outcome::{Issue, IssueCode, Severity};
+
+use super::{Dedup, Handling, Order, Question};
+use crate::error::GatewayError;
+use crate::kind::{Kind, Path};
+
+const COUNT: &str = "Paging across regions is not supported by this version: every match is in \
+                     the one answer. Leave _count out; _count=0 gives the total alone.";
+const SORT: &str = "Across regions only one date can be sorted by: _lastUpdated or a date \
+                    parameter of the type, newest first with a minus sign before it.";
+const SUMMARY: &str = "Across regions only _summary=count and _summary=false are supported.";
+const ELEMENTS: &str = "Resources are passed on as their regions hold them, whole.";
+const INCLUDE: &str = "Across regions only the patient can be included: read other references at \
+                       their own at/{region}/{type}/{id}.";
+
+/// A question of which some parameters have been taken.
+pub(super) struct Draft {
+    kind: &'static Kind,
+    handling: Handling,
+    number: Option<PatientNumber>,
+    forwarded: Vec<(String, String)>,
+    executed: Vec<(String, String)>,
+    order: Order,
+    dedup: Dedup,
+    count_only: bool,
+    show_patient: bool,
+    complete_only: bool,
+    notes: Vec<Issue>,
+}
+
+impl Draft {
+    pub(super) fn new(kind: &'static Kind, handling: Handling) -> Self {
+        let order = Order { dates: kind.clinical_dates(), descending: true };
+        Self {
+            kind,
+            handling,
+            number: None,
+            forwarded: Vec::new(),
+            executed: Vec::new(),
+            order,
+            dedup: Dedup::Link,
+            count_only: false,
+            show_patient: false,
+            complete_only: false,
+            notes: Vec::new(),
+        }
+    }
+
+    pub(super) fn take(&mut self, name: String, value: String) -> Result<(), GatewayError> {
+        let executed = match &*name {
+            "_format" | "_pretty" => false,
+            _ if self.is_identity(&name) => self.identity(&name, &value)?,
+            "_count" => self.count(&value)?,
+            "_sort" => self.sort(&value)?,
+            "_summary" => self.summary(&value)?,
+            "dedup" => self.dedup(&value)?,
+            "incomplete" => self.incomplete(&value)?,
+            "_total" => true,
+            "_elements" => return Err(GatewayError::NotSupported(name, ELEMENTS)),
+            _ if is_include(&name) => self.include(&name, &value)?,
+            _ if names_patient(&name) => return Err(GatewayError::LocalId(name)),
+            _ => {
+                self.forwarded.push((name.clone(), value.clone()));
+                true
+            }
+        };
+        if executed {
+            self.executed.push((name, value));
+        }
+        Ok(())
+    }
+
+    /// The question, if a patient was named.
+    pub(super) fn finish(self) -> Result<Question, GatewayError> {
+        let number = self.number.ok_or(GatewayError::NoPatient(self.kind.name()))?;
+        Ok(Question {
+            kind: self.kind,
+            number,
+            forwarded: self.forwarded,
+            executed: self.executed,
+            order: self.order,
+            dedup: self.dedup,
+            count_only: self.count_only,
+            show_patient: self.show_patient,
+            complete_only: self.complete_only,
+            notes: self.notes,
+        })
+    }
+
+    fn is_identity(&self, name: &str) -> bool {
+        match self.kind.patient {
+            None => name == "identifier",
+            Some(_) => matches!(
+                name,
+                "patient.identifier"
+                    | "patient:Patient.identifier"
+                    | "patient:identifier"
+                    | "subject.identifier"
+                    | "subject:Patient.identifier"
+                    | "subject:identifier"
+            ),
+        }
+    }
+
+    fn identity(&mut self, name: &str, value: &str) -> Result<bool, GatewayError> {
+        if self.number.is_some() || value.contains(',') {
+            return Err(GatewayError::SeveralPatients(name.to_owned()));
+        }
+        let (system, number) = match value.split_once('|') {
+            Some((system, number)) if !system.is_empty() => (system, number),
+            _ => return Err(GatewayError::BareNumber(name.to_owned())),
+        };
+        let number = PatientNumber::parse(system, number)
+            .map_err(|cause| GatewayError::BadNumber(name.to_owned(), cause))?;
+        self.number = Some(number);
+        Ok(true)
+    }
+
+    fn count(&mut self, value: &str) -> Result<bool, GatewayError> {
+        if value == "0" {
+            self.count_only = true;
+            return Ok(true);
+        }
+        self.left_out("_count", COUNT)
+    }
+
+    fn sort(&mut self, value: &str) -> Result<bool, GatewayError> {
+        let (descending, code) = match value.strip_prefix('-') {
+            Some(code) => (true, code),
+            None => (false, value),
+        };
+        let dates = match code {
+            "_lastUpdated" => Some(Vec::new()),
+            code => self.kind.date(code).map(<[Path]>::to_vec),
+        };
+        let Some(dates) = dates else {
+            return self.left_out("_sort", SORT);
+        };
+        self.order = Order { dates, descending };
+        Ok(true)
+    }
+
+    fn summary(&mut self, value: &str) -> Result<bool, GatewayError> {
+        match value {
+            "count" => self.count_only = true,
+            "false" => {}
+            _ => return Err(GatewayError::NotSupported("_summary".into(), SUMMARY)),
+        }
+        Ok(true)
+    }
+
+    fn dedup(&mut self, value: &str) -> Result<bool, GatewayError> {
+        self.dedup = match value {
+            "off" => Dedup::Off,
+            "link" => Dedup::Link,
+            "fold" => Dedup::Fold,
+            _ => return Err(GatewayError::BadValue("dedup", "dedup is off, link or fold.")),
+        };
+        Ok(true)
+    }
+
+    fn incomplete(&mut self, value: &str) -> Result<bool, GatewayError> {
+        self.complete_only = match value {
+            "error" => true,
+            "show" => false,
+            _ => {
+                let text = "incomplete is error or show.";
+                return Err(GatewayError::BadValue("incomplete", text));
+            }
+        };
+        Ok(true)
+    }
+
+    fn include(&mut self, name: &str, value: &str) -> Result<bool, GatewayError> {
+        let kind = self.kind.name();
+        let of_patient = ["patient", "subject"].iter().any(|parameter| {
+            let plain = format!("{kind}:{parameter}");
+            value == plain || value == format!("{plain}:Patient")
+        });
+        if name != "_include" || !of_patient || self.kind.patient.is_none() {
+            return Err(GatewayError::NotSupported(name.to_owned(), INCLUDE));
+        }
+        self.show_patient = true;
+        Ok(true)
+    }
+
+    /// A parameter that nobody executes: refused if the caller is strict, else named.
+    fn left_out(&mut self, name: &str, why: &'static str) -> Result<bool, GatewayError> {
+        if self.handling == Handling::Strict {
+            return Err(GatewayError::NotSupported(name.to_owned(), why));
+        }
+        let text = format!("{name} was left out. {why}");
+        let issue = Issue::new(Severity::Information, IssueCode::NotSupported, text);
+        self.notes.push(issue.at(name));
+        Ok(false)
+    }
+}
+
+fn is_include(name: &str) -> bool {
+    let base = name.split(':').next().unwrap_or_default();
+    matches!(base, "_include" | "_revinclude" | "_contained")
+}
+
+/// Whether a parameter names the patient other than by number.
+fn names_patient(name: &str) -> bool {
+    let base = name.split([':', '.']).next().unwrap_or_default();
+    matches!(base, "patient" | "subject")
+}

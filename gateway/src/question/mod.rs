@@ -1,0 +1,179 @@
+//! A search as it was asked, taken apart: whose record, what is forwarded to the regions, what the
+//! gateway does itself. <https://hl7.org/fhir/R4/search.html>
+//!
+//! | parameter | who executes it |
+//! |---|---|
+//! | the patient's number | each region, as its own `patient.identifier` |
+//! | `_sort`, `dedup`, `incomplete`, `_summary=count`, `_count=0` | the gateway |
+//! | `_include` of the patient | the gateway, which asks for it always |
+//! | `_count` | nobody yet: refused under `handling=strict`, else left out and named |
+//! | `_summary`, `_elements`, other includes | nobody: refused |
+//! | everything else | each region, as given |
+
+mod draft;
+
+use fhir::definitions::ResourceType;
+use fhir::identifier::PatientNumber;
+use fhir::outcome::Issue;
+use url::form_urlencoded;
+
+use crate::error::GatewayError;
+use crate::kind::{Kind, Path};
+use draft::Draft;
+
+/// What happens to entries that are the same fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dedup {
+    /// Nothing is looked for.
+    Off,
+    /// All are shown, and those that are the same are named.
+    Link,
+    /// The first is shown, and stands for those that are the same.
+    Fold,
+}
+
+/// How entries are ordered across regions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Where the date stands, the best first; none for `meta.lastUpdated`.
+    pub dates: Vec<Path>,
+    /// Newest first.
+    pub descending: bool,
+}
+
+/// A search that can be executed across regions.
+#[derive(Debug)]
+pub struct Question {
+    /// What is asked for.
+    pub kind: &'static Kind,
+    /// Whose it is.
+    pub number: PatientNumber,
+    /// What every region executes, as given.
+    pub forwarded: Vec<(String, String)>,
+    /// What is executed at all, as the caller put it; the `self` link.
+    pub executed: Vec<(String, String)>,
+    /// How the entries are ordered.
+    pub order: Order,
+    /// What happens to entries that are the same fact.
+    pub dedup: Dedup,
+    /// Only the total is wanted.
+    pub count_only: bool,
+    /// The patient is wanted beside the matches.
+    pub show_patient: bool,
+    /// An incomplete answer is of no use to the caller.
+    pub complete_only: bool,
+    /// What was left out of a lenient search.
+    pub notes: Vec<Issue>,
+}
+
+/// How the caller wants a parameter handled that cannot be executed.
+/// <https://hl7.org/fhir/R4/search.html#errors>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handling {
+    /// Left out and named.
+    Lenient,
+    /// Refused.
+    Strict,
+}
+
+impl Question {
+    /// Takes a search apart; `pairs` is its query, its form, or both joined.
+    pub fn parse(type_name: &str, pairs: &str, handling: Handling) -> Result<Self, GatewayError> {
+        let resource_type: ResourceType =
+            type_name.parse().map_err(|_| GatewayError::UnknownType)?;
+        let kind = Kind::of(resource_type)
+            .ok_or(GatewayError::NotAboutAPatient(resource_type.as_str()))?;
+        let mut draft = Draft::new(kind, handling);
+        for (name, value) in form_urlencoded::parse(pairs.as_bytes()) {
+            if !name.is_empty() && !value.is_empty() {
+                draft.take(name.into_owned(), value.into_owned())?;
+            }
+        }
+        draft.finish()
+    }
+
+    /// The `self` link, without the parameters that some region left out.
+    pub fn self_url(&self, base: &str, left_out: &[String]) -> String {
+        let executed = self.executed.iter().filter(|(n, _)| !left_out.contains(n));
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(executed);
+        format!("{base}/{}?{}", self.kind.name(), query.finish())
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    const NHS: &str = "https%3A%2F%2Ffhir.nhs.uk%2FId%2Fnhs-number%7C9434765919";
+
+    fn parse(kind: &str, pairs: &str) -> Result<Question, GatewayError> {
+        Question::parse(kind, &pairs.replace("NHS", NHS), Handling::Lenient)
+    }
+
+    #[test]
+    fn a_patient_is_named_by_number_in_every_known_spelling() {
+        for (kind, pairs) in [
+            ("Observation", "patient.identifier=NHS"),
+            ("Observation", "patient:identifier=NHS"),
+            ("Observation", "subject:Patient.identifier=NHS&code=1"),
+            ("AllergyIntolerance", "patient%3Aidentifier=NHS"),
+            ("Patient", "identifier=NHS"),
+        ] {
+            assert_eq!(parse(kind, pairs).unwrap().number.value(), "9434765919");
+        }
+    }
+
+    #[test]
+    fn other_questions_are_refused() {
+        use GatewayError as E;
+        let refused = |kind: &str, pairs: &str| parse(kind, pairs).unwrap_err();
+        assert!(matches!(refused("Bogus", ""), E::UnknownType));
+        assert!(matches!(refused("Practitioner", "name=a"), E::NotAboutAPatient(_)));
+        assert!(matches!(refused("Observation", "code=1"), E::NoPatient(_)));
+        assert!(matches!(refused("Observation", "patient=Patient/1"), E::LocalId(_)));
+        for several in
+            ["patient.identifier=NHS&subject.identifier=NHS", "patient.identifier=NHS,NHS"]
+        {
+            assert!(matches!(refused("Observation", several), E::SeveralPatients(_)));
+        }
+        for bare in ["9434765919", "%7C9434765919"] {
+            let pairs = format!("patient.identifier={bare}");
+            assert!(matches!(refused("Observation", &pairs), E::BareNumber(_)));
+        }
+        for unsupported in ["_summary=text", "_elements=id", "_include=*", "_revinclude=a:b"] {
+            let pairs = format!("patient.identifier=NHS&{unsupported}");
+            assert!(matches!(refused("Observation", &pairs), E::NotSupported(..)));
+        }
+        let unsorted = format!("patient.identifier={NHS}&_sort=code");
+        let strict = Question::parse("Observation", &unsorted, Handling::Strict);
+        assert!(matches!(strict, Err(E::NotSupported(..))));
+    }
+
+    #[test]
+    fn a_wrong_number_is_never_repeated() {
+        let error =
+            parse("Observation", "patient.identifier=https://fhir.nhs.uk/Id/nhs-number|9434765918");
+        let refusal = service::refusal::Refusal::from(error.unwrap_err());
+        let text = String::from_utf8(refusal.outcome.to_json()).unwrap();
+        assert!(text.contains("patient.identifier") && !text.contains("943"), "{text}");
+    }
+
+    #[test]
+    fn the_rest_is_forwarded_and_self_says_what_is_executed() {
+        let question = parse(
+            "Observation",
+            "code=http://loinc.org|1-1&patient:identifier=NHS&_sort=date&_count=5&_format=json",
+        );
+        let question = question.unwrap();
+        assert_eq!(question.forwarded, [("code".into(), "http://loinc.org|1-1".into())]);
+        assert!(!question.order.descending);
+        assert_eq!(question.notes.len(), 1);
+        let expected = format!(
+            "b/Observation?code=http%3A%2F%2Floinc.org%7C1-1&patient%3Aidentifier={NHS}&_sort=date"
+        );
+        assert_eq!(question.self_url("b", &[]), expected);
+        assert!(!question.self_url("b", &["code".into()]).contains("loinc"));
+    }
+}
