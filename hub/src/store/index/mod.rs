@@ -222,10 +222,12 @@ impl Index {
                 }));
             }
             Value::Canonical(url) => {
-                // Found with its version and without.
-                self.references.push((under.clone(), Target::external(url)));
-                if let Some((unversioned, _)) = url.split_once('|') {
-                    self.references.push((under.clone(), Target::external(unversioned)));
+                // Found with its version and without; one without a host is a resource of ours.
+                let unversioned = url.split_once('|').map(|(unversioned, _)| unversioned);
+                for url in [*url].into_iter().chain(unversioned) {
+                    let target = Target::parse(own.terms.own(url));
+                    let target = target.unwrap_or_else(|| Target::external(url));
+                    self.references.push((under.clone(), target));
                 }
             }
             _ => {}
