@@ -261,12 +261,7 @@ async fn an_old_number_finds_no_ones_facts(kit: Kit) {
 async fn searches_that_cost_too_much_are_refused(kit: Kit) {
     let ids = vec!["a"; 500].join(",");
     let long = format!("Observation?code={}", "x".repeat(5_000));
-    for search in [
-        "Observation?code=%00".to_owned(),
-        format!("Provenance?target={ids}"),
-        "Observation?patient.identifier=https://fhir.nhs.uk/Id/nhs-number%7C".to_owned(),
-        long,
-    ] {
+    for search in ["Observation?code=%00".to_owned(), format!("Provenance?target={ids}"), long] {
         kit.get(&search).await.assert_refused(StatusCode::BAD_REQUEST);
     }
 }

@@ -1,5 +1,7 @@
 //! A question: what is asked, and how it is written.
 
+use std::fmt::Write as _;
+
 use url::form_urlencoded::Serializer;
 
 use super::dice::Dice;
@@ -135,7 +137,9 @@ impl Question {
             });
         }
         for at in 0..self.include.len() {
-            without(&|question| drop(question.include.remove(at)));
+            without(&|question| {
+                question.include.remove(at);
+            });
         }
         if self.count < 1_000 {
             without(&|question| question.count = 1_000);
@@ -169,11 +173,12 @@ impl Ask {
     fn written(&self) -> (String, String) {
         let mut name = String::new();
         for hop in &self.hops {
-            name += &match hop {
-                Hop::Along { code, of_type: None } => format!("{code}."),
-                Hop::Along { code, of_type: Some(of_type) } => format!("{code}:{of_type}."),
-                Hop::Back { source, code } => format!("_has:{source}:{code}:"),
+            let written = match hop {
+                Hop::Along { code, of_type: None } => write!(name, "{code}."),
+                Hop::Along { code, of_type: Some(of_type) } => write!(name, "{code}:{of_type}."),
+                Hop::Back { source, code } => write!(name, "_has:{source}:{code}:"),
             };
+            written.unwrap();
         }
         let (modifier, values) = self.test.written();
         (format!("{name}{}{modifier}", self.code), values.join(","))

@@ -99,7 +99,7 @@ impl Exact {
     }
 
     fn at(self, exponent: i32) -> i128 {
-        self.digits * 10_i128.pow((self.exponent - exponent) as u32)
+        self.digits * 10_i128.pow((self.exponent - exponent).cast_unsigned())
     }
 }
 

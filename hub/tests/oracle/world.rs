@@ -177,8 +177,14 @@ fn period(dice: &mut Dice) -> Value {
     }
 }
 
+/// One of these, digit by digit.
+fn number(dice: &mut Dice, of: &[&'static str]) -> serde_json::Number {
+    let text = *dice.one(of);
+    serde_json::from_str(text).unwrap()
+}
+
 fn quantity(dice: &mut Dice) -> Value {
-    let number: serde_json::Number = serde_json::from_str(*dice.one(&NUMBERS)).unwrap();
+    let number = number(dice, &NUMBERS);
     let mut quantity = json!({"value": number});
     match dice.below(6) {
         0 => {}
@@ -200,7 +206,7 @@ fn quantity(dice: &mut Dice) -> Value {
 }
 
 fn duration(dice: &mut Dice) -> Value {
-    let number: serde_json::Number = serde_json::from_str(*dice.one(&NUMBERS[..11])).unwrap();
+    let number = number(dice, &NUMBERS[..11]);
     json!({"value": number, "system": UCUM, "code": dice.one(&["min", "h"])})
 }
 
@@ -341,8 +347,7 @@ fn risk_assessment(dice: &mut Dice) -> Value {
     maybe(dice, 70, &mut of, "occurrenceDateTime", date);
     maybe(dice, 80, &mut of, "prediction", |dice| {
         several(dice, |dice| {
-            let number: serde_json::Number =
-                serde_json::from_str(*dice.one(&NUMBERS[..10])).unwrap();
+            let number = number(dice, &NUMBERS[..10]);
             json!({"probabilityDecimal": number})
         })
     });

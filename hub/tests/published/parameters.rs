@@ -2,6 +2,7 @@
 //! example has is found by it. <https://hl7.org/fhir/R4/searchparameter-registry.html>
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::io::Read as _;
 
 use axum::body::Body;
@@ -235,7 +236,7 @@ impl Tried {
     ) {
         let mut url = format!("{}?_id={}", example.resource_type, example.id);
         for value in &question.values {
-            url += &format!("&{code}{}={}", question.modifier, encoded(value));
+            write!(url, "&{code}{}={}", question.modifier, encoded(value)).unwrap();
         }
         let answer = strictly(kit, &url).await;
         self.questions += 1;

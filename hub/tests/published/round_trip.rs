@@ -94,7 +94,7 @@ fn contents(bundle: &str) -> Vec<String> {
 /// A resource's text without white space and without what the server says of its version; numbers
 /// and letters as they are written.
 fn content(text: &str) -> String {
-    let minified = String::from_utf8(fhir::json::minify(text.as_bytes()).into()).unwrap();
+    let minified = String::from_utf8(fhir::json::minify(text.as_bytes())).unwrap();
     let mut all: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in members(&minified) {
         if name != "meta" {
