@@ -166,9 +166,6 @@ impl GatewayConfig {
             if !region.base().ends_with(BASE_ENDING) {
                 return refused(format!("the url of region {ods} must end in \"{BASE_ENDING}\""));
             }
-            if region.base() == self.server.base() {
-                return refused(format!("the url of region {ods} is this gateway's own"));
-            }
             if !known.insert(ods) {
                 return refused(format!("region {ods} stands in [[regions]] twice"));
             }
