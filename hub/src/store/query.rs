@@ -176,4 +176,20 @@ mod tests {
         assert_eq!(query.sql(), "a = $1 AND b IN ($2,$3)");
         assert_eq!(query.arguments().len(), 3);
     }
+
+    #[test]
+    fn a_page_links_numbers_come_back_bit_for_bit() {
+        let mut bits = 0x9e37_79b9_7f4a_7c15_u64;
+        let reals = (0..10_000).map(|_| {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            f64::from_bits(bits)
+        });
+        for real in [0.1 + 0.2, 5.0, 1e2, f64::MIN_POSITIVE].into_iter().chain(reals) {
+            if real.is_finite() {
+                let text = serde_json::to_string(&Value::Real(real)).expect("a finite number");
+                let back: Value = serde_json::from_str(&text).expect("what was written");
+                assert_eq!(back, Value::Real(real), "{text}");
+            }
+        }
+    }
 }
