@@ -9,20 +9,20 @@ mod apply;
 mod directory;
 mod history;
 mod once;
+mod open;
 pub(super) mod rebuild;
 mod registration;
 mod rows;
 mod search;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use fhir::definitions::ResourceType;
 use service::clock::Clock;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
 use sqlx::query::Query as Statement;
-use sqlx::{AssertSqlSafe, Connection, Postgres as Engine, Row};
+use sqlx::{AssertSqlSafe, Postgres as Engine, Row};
 use tokio::sync::{Mutex, Semaphore};
 
 use super::StoreError;
@@ -32,15 +32,6 @@ use super::vocabulary::Vocabulary;
 use super::write::{Batch, Kept, Method, Version, Written};
 use crate::registration::outbox::{Outcome, Task};
 
-/// How the schema came to be, step by step; a step is frozen once it is merged.
-const MIGRATIONS: [&str; 3] = [
-    include_str!("../schema/postgres/0001_record.sql"),
-    include_str!("../schema/postgres/0002_search_and_kept_answers.sql"),
-    include_str!("../schema/postgres/0003_generation_of_the_index.sql"),
-];
-/// One process migrates at a time ("hub" in ASCII).
-const MIGRATION_LOCK: i64 = 0x0068_7562;
-const CONNECTIONS_MAX: u32 = 16;
 /// Writes that run at a time. The other connections are left to reads: they go on while all writes
 /// wait for a standby or for each other.
 const WRITERS_MAX: usize = 12;
@@ -48,8 +39,6 @@ const WRITERS_MAX: usize = 12;
 const WRITES_MAX: usize = 1_024;
 /// How long to wait for a connection.
 const WAIT_TIME_MAX: Duration = Duration::from_secs(5);
-/// A connection that has not been used for so long is tested first.
-const IDLE_TIME_MAX: Duration = Duration::from_secs(1);
 /// How often a write that collided is run again.
 const ATTEMPTS_MAX: usize = 12;
 
@@ -70,9 +59,9 @@ pub struct Postgres {
 impl Postgres {
     /// Connects to `url` and migrates the database.
     pub async fn open(url: &str, base: &str, clock: Clock) -> Result<Self, StoreError> {
-        let pool = connect(url).await?;
-        durable(&pool).await?;
-        let known = migrate(&pool, base).await?;
+        let pool = open::connect(url).await?;
+        open::durable(&pool).await?;
+        let known = open::migrate(&pool, base).await?;
         let secret: Vec<u8> = sqlx::query_scalar("SELECT value FROM setting WHERE name = 'secret'")
             .fetch_one(&pool)
             .await?;
@@ -213,126 +202,6 @@ impl Postgres {
 async fn pause(attempt: usize) {
     let chance = u64::from(uuid::Uuid::new_v4().as_fields().1 % 1_000);
     tokio::time::sleep(Duration::from_micros(chance * attempt as u64)).await;
-}
-
-async fn connect(url: &str) -> Result<PgPool, sqlx::Error> {
-    let options = url.parse::<PgConnectOptions>()?.options([("statement_timeout", "30s")]);
-    PgPoolOptions::new()
-        .max_connections(CONNECTIONS_MAX)
-        .acquire_timeout(WAIT_TIME_MAX)
-        .after_connect(|connection, _| Box::pin(flush(connection)))
-        // A connection is tested when it is given back: in use it need not be again.
-        .test_before_acquire(false)
-        .before_acquire(|connection, state| {
-            Box::pin(async move {
-                if state.idle_for > IDLE_TIME_MAX {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_with(options)
-        .await
-}
-
-/// An acknowledged write is on the server's disk, and on that of a synchronous standby, whatever the
-/// server's default is; one that also waits until a standby shows it is left so.
-async fn flush(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "SELECT set_config('synchronous_commit', 'on', false) \
-         WHERE current_setting('synchronous_commit') <> 'remote_apply'",
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Warns of a server that acknowledges what it has not flushed.
-async fn durable(pool: &PgPool) -> Result<(), StoreError> {
-    for setting in ["fsync", "full_page_writes"] {
-        let value: String =
-            sqlx::query_scalar("SELECT current_setting($1)").bind(setting).fetch_one(pool).await?;
-        if value != "on" {
-            tracing::warn!(setting, "PostgreSQL may lose acknowledged writes in a power cut");
-        }
-    }
-    Ok(())
-}
-
-/// Brings an empty or older database to the latest of [`MIGRATIONS`] and reads its terms. An index by
-/// other rules is begun anew.
-async fn migrate(pool: &PgPool, base: &str) -> Result<Knowledge, StoreError> {
-    let mut transaction = pool.begin().await?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(MIGRATION_LOCK)
-        .execute(&mut *transaction)
-        .await?;
-    let empty: bool = sqlx::query_scalar("SELECT to_regclass('setting') IS NULL")
-        .fetch_one(&mut *transaction)
-        .await?;
-    let done = if empty { 0 } else { migrated(&mut transaction).await? };
-    for step in &MIGRATIONS[done..] {
-        sqlx::raw_sql(*step).execute(&mut *transaction).await?;
-    }
-    if empty {
-        let secret: [u8; 32] = {
-            let (a, b) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
-            std::array::from_fn(|i| if i < 16 { a.as_bytes()[i] } else { b.as_bytes()[i - 16] })
-        };
-        sqlx::query("INSERT INTO setting (name, value) VALUES ('secret', $1)")
-            .bind(secret.to_vec())
-            .execute(&mut *transaction)
-            .await?;
-    }
-    sqlx::query(
-        "INSERT INTO setting (name, value) VALUES ('schema', $1) \
-         ON CONFLICT (name) DO UPDATE SET value = $1",
-    )
-    .bind(MIGRATIONS.len().to_string().into_bytes())
-    .execute(&mut *transaction)
-    .await?;
-    forget_other_servers(&mut transaction).await?;
-    let found = rebuild::generation(&mut transaction).await?;
-    let is_empty = sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM resource)")
-        .fetch_one(&mut *transaction)
-        .await?;
-    let generation = found.clone().opened(is_empty)?;
-    if generation != found {
-        // Writes of other hubs that are under way are by the rules before.
-        let sql = "LOCK TABLE index_state IN EXCLUSIVE MODE";
-        sqlx::raw_sql(sql).execute(&mut *transaction).await?;
-        rebuild::set(&mut transaction, &generation).await?;
-    }
-    transaction.commit().await?;
-    enter_terms(pool, &Vocabulary::fixed_terms(&generation.added)).await?;
-    let rows = sqlx::query("SELECT text, id FROM term").fetch_all(pool).await?;
-    let terms: HashMap<String, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    // What was parked is tried again: whoever started us may have mended it.
-    sqlx::query("UPDATE registration SET state = 0, due = 0 WHERE state = 2").execute(pool).await?;
-    Ok(Knowledge::new(Vocabulary::new(terms, base, &generation), generation))
-}
-
-/// A restored dump carries stamps of the server it came from, whose transactions may be ahead of ours.
-async fn forget_other_servers(connection: &mut PgConnection) -> Result<(), StoreError> {
-    let sql = "UPDATE resource SET stamp = '0' WHERE stamp > pg_current_xact_id()";
-    let ahead = sqlx::query(sql).execute(&mut *connection).await?.rows_affected();
-    if ahead > 0 {
-        let sql = "UPDATE history SET stamp = '0' WHERE stamp > pg_current_xact_id()";
-        sqlx::query(sql).execute(connection).await?;
-    }
-    Ok(())
-}
-
-/// How many of [`MIGRATIONS`] a database has.
-async fn migrated(connection: &mut PgConnection) -> Result<usize, StoreError> {
-    let schema: Vec<u8> = sqlx::query_scalar("SELECT value FROM setting WHERE name = 'schema'")
-        .fetch_one(connection)
-        .await?;
-    let done = std::str::from_utf8(&schema).ok().and_then(|text| text.parse().ok());
-    done.filter(|done| *done <= MIGRATIONS.len()).ok_or_else(|| {
-        let text = "the database has a schema that this program does not know";
-        StoreError::Unavailable(text.into())
-    })
 }
 
 async fn enter_terms(pool: &PgPool, texts: &[String]) -> Result<Vec<(String, i64)>, sqlx::Error> {
