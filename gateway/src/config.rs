@@ -224,7 +224,6 @@ mod tests {
             ("deadline_ms = 8000", "deadline_ms = 60000", "federation.deadline_ms"),
             ("page_size = 1000", "page_size = 0", "page_size"),
             ("region_requests = 512", "region_requests = 0", "region_requests"),
-            ("8411/FHIR/R4\"", "8412/FHIR/R4\"", "own"),
             ("\"http://127.0.0.1:8400\"", "\"127.0.0.1:8400\"", "locator.url"),
             ("listen = \"127.0.0.1:8412\"", "listen = \"0.0.0.0:8412\"", "loopback"),
         ] {
