@@ -24,11 +24,14 @@ enum RunBy {
     Printing,
     /// Whoever runs this test has run it.
     TheTester,
+    /// `.ci/run`
+    EveryChange,
 }
 
-const KNOWN: [(&str, RunBy); 10] = [
+const KNOWN: [(&str, RunBy); 11] = [
     ("cargo run --release", RunBy::Demonstration),
     ("tests/run", RunBy::TheTester),
+    ("fuzz/run 30", RunBy::EveryChange),
     ("cargo run --release -- demo --once", RunBy::Union),
     ("cargo run --release -- demo --once --patients 500", RunBy::Printing),
     ("cargo run --release -- demo --once --data FOLDER", RunBy::Union),

@@ -1,0 +1,6 @@
+//! See [`fuzz::search`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    fuzz::search(input);
+});
