@@ -43,6 +43,7 @@ const NOW: i64 = 1_795_392_000_000_000;
 static TERMS: LazyLock<Vocabulary> = LazyLock::new(|| Vocabulary::of_no_store(BASE));
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::fs;
     use std::path::Path;

@@ -145,6 +145,6 @@ pub(crate) fn written(search: &Search, after: Option<&Position>) {
 /// There is one argument for each placeholder.
 fn filled(query: &Query) {
     let sql = query.sql();
-    let placeholders = sql.bytes().filter(|byte| *byte == b'$').count();
+    let placeholders = sql.bytes().filter(|byte| *byte == b'?').count();
     assert_eq!(placeholders, query.arguments().len(), "{sql}");
 }

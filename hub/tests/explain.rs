@@ -46,7 +46,8 @@ async fn a_search_is_explained_without_its_values(kit: Kit) {
     assert_eq!(told["conditions"][0], "reference into the compartment of 1 named");
     assert_eq!(told["conditions"][1], "token, kept by patient too: 1");
     let (sql, arguments) = (told["sql"].as_str().unwrap(), told["arguments"].as_array().unwrap());
-    assert!(sql.contains(&format!("${}", arguments.len())), "{sql}");
+    let sign = if told["engine"] == "sqlite" { '?' } else { '$' };
+    assert!(sql.contains(&format!("{sign}{}", arguments.len())), "{sql}");
     assert!(sql.contains("FROM patient_token"), "{sql}");
     assert!(!told["plan"].as_array().unwrap().is_empty(), "{text}");
 }

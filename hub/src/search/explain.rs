@@ -43,7 +43,7 @@ struct Explanation {
     driver: &'static str,
     /// The first page's query.
     sql: String,
-    /// The kinds of its arguments, `$1` first.
+    /// The kinds of its arguments, in order.
     arguments: Vec<&'static str>,
     /// What the engine makes of it, a line a step.
     plan: Vec<String>,
@@ -72,16 +72,17 @@ async fn explanation(hub: &Hub, asked: &str) -> Result<Explanation, HubError> {
     let plan = plan(hub, &search, &units);
     let page = plan.page(Scope::All, None, search.count + 1);
     let left_out = search.left_out.iter().filter_map(|issue| issue.diagnostics.clone());
+    let (engine, sql) = match hub.store.engine() {
+        Engine::Sqlite => ("sqlite", page.sql().to_owned()),
+        Engine::Postgres => ("postgres", page.postgres_sql()),
+    };
     Ok(Explanation {
-        engine: match hub.store.engine() {
-            Engine::Sqlite => "sqlite",
-            Engine::Postgres => "postgres",
-        },
+        engine,
         understood: search.executed.iter().map(|(name, _)| name.clone()).collect(),
         left_out: left_out.collect(),
         conditions: search.matching.conditions.iter().map(described).collect(),
         driver: plan.driver(),
-        sql: page.sql().to_owned(),
+        sql,
         arguments: page.arguments().iter().map(kind).collect(),
         plan: hub.store.explain(&page).await?,
     })

@@ -1,4 +1,5 @@
-//! A generated query: SQL text with `$1`, `$2`, … and its arguments, the same for both engines.
+//! A generated query: SQL text and its arguments, the same for both engines but for how they call an
+//! argument.
 
 use std::fmt;
 
@@ -6,6 +7,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::write::Version;
+
+/// From so many arguments on, a query takes long to be planned, whatever it finds.
+const ARGUMENTS_SHORT_MAX: usize = 500;
 
 /// An argument.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,19 +32,25 @@ pub struct Query {
 }
 
 impl Query {
-    /// The text.
+    /// The text, with `?1`, `?2`, … for its arguments. SQLite takes `$1` for a name, and compares each
+    /// name with all before it.
     pub fn sql(&self) -> &str {
         &self.sql
     }
 
-    /// The arguments, `$1` first.
+    /// The text for PostgreSQL, with `$1`, `$2`, … for its arguments.
+    pub fn postgres_sql(&self) -> String {
+        self.sql.replace('?', "$")
+    }
+
+    /// The arguments, in order.
     pub fn arguments(&self) -> &[Argument] {
         &self.arguments
     }
 
     /// Whether it may take so long that it must not run on a thread that others wait for.
     pub fn is_long(&self) -> bool {
-        self.long
+        self.long || self.arguments.len() > ARGUMENTS_SHORT_MAX
     }
 
     /// Notes that it may take long.
@@ -99,7 +109,7 @@ impl Query {
 
     fn argument(&mut self, argument: Argument) -> &mut Self {
         self.arguments.push(argument);
-        let placeholder = format!("${}", self.arguments.len());
+        let placeholder = format!("?{}", self.arguments.len());
         self.push(&placeholder)
     }
 }
@@ -173,7 +183,8 @@ mod tests {
     fn placeholders_count_up_with_their_arguments() {
         let mut query = Query::default();
         query.push("a = ").text("x").push(" AND b IN ").numbers(&[1, 2]);
-        assert_eq!(query.sql(), "a = $1 AND b IN ($2,$3)");
+        assert_eq!(query.sql(), "a = ?1 AND b IN (?2,?3)");
+        assert_eq!(query.postgres_sql(), "a = $1 AND b IN ($2,$3)");
         assert_eq!(query.arguments().len(), 3);
     }
 

@@ -231,7 +231,7 @@ async fn find_terms(
 
 /// The one place where generated SQL is handed over: see [`Query`] for why it is safe.
 fn statement(query: &Query) -> Statement<'static, Engine, PgArguments> {
-    let mut statement = sqlx::query(AssertSqlSafe(query.sql().to_owned()));
+    let mut statement = sqlx::query(AssertSqlSafe(query.postgres_sql()));
     for argument in query.arguments() {
         statement = match argument {
             Argument::Number(number) => statement.bind(*number),

@@ -29,7 +29,7 @@ impl Postgres {
         let types: Vec<&str> = types.collect();
         let listed = |list: String| if list.is_empty() { list } else { format!("({list})") };
         let (types, nothing) = (types.join(","), vec!["NULL"; types.len()].join(","));
-        let prepare = format!("PREPARE explained {} AS {}", listed(types), query.sql());
+        let prepare = format!("PREPARE explained {} AS {}", listed(types), query.postgres_sql());
         let explain = format!("EXPLAIN EXECUTE explained {}", listed(nothing));
         let mut connection = self.pool.acquire().await?;
         // What is set and prepared here goes with the connection.
