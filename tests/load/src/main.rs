@@ -1,4 +1,4 @@
-//! Load for any FHIR base URL, and for two of them side by side.
+//! Load for any FHIR base URL, and for several of them side by side.
 //!
 //! | room | what lives there |
 //! |---|---|
@@ -6,7 +6,8 @@
 //! | [`queries`] | the searches that have a name, and what is right for each |
 //! | [`mod@drive`] | the closed and the open loop |
 //! | [`target`], [`sample`], [`resources`], [`copies`] | the server, what is on it, and what is written to it |
-//! | [`tally`], [`report`], [`machine`] | what is counted, and how and with what it is printed |
+//! | [`tally`], [`usage`], [`report`], [`machine`] | what is counted, and how and with what it is printed |
+//! | [`regions`] | what a gateway is measured with |
 //!
 //! Every run ends by itself. A wrong answer is an error; a run with errors shows them and fails.
 
@@ -18,6 +19,7 @@ mod import;
 mod machine;
 mod queries;
 mod read;
+mod regions;
 mod report;
 mod resources;
 mod sample;
@@ -26,6 +28,7 @@ mod search;
 mod stub;
 mod tally;
 mod target;
+mod usage;
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -40,15 +43,24 @@ use reqwest::header::{HeaderName, HeaderValue};
 use drive::{Plan, Work, drive};
 use tally::Tally;
 use target::{Reach, Target};
+use usage::Usage;
 
-/// Measures a FHIR server, or two in one run.
+/// Measures a FHIR server, or several in one run.
 #[derive(Debug, Parser)]
 #[command(name = "load", version)]
 struct Cli {
     #[command(flatten)]
     options: Options,
     #[command(subcommand)]
-    workload: Workload,
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Measure(Workload),
+    /// Be the regions that a gateway is measured with, and their locator, until stopped.
+    Regions(regions::Regions),
 }
 
 #[derive(Debug, Args)]
@@ -57,9 +69,12 @@ struct Options {
     /// FHIR base URL of the server to measure.
     #[arg(long, global = true, default_value = "http://127.0.0.1:8411/FHIR/R4")]
     base: String,
-    /// FHIR base URL of a second server, measured in turn with the first.
+    /// FHIR base URL of another server, measured in turn with the first; as often as wanted.
     #[arg(long, global = true)]
-    compare: Option<String>,
+    compare: Vec<String>,
+    /// The servers' processes, of which processor time and memory are told; 0 for one that is not ours.
+    #[arg(long = "pid", global = true, value_delimiter = ',')]
+    pids: Vec<u32>,
     /// Requests in flight; a list is run one number after the other.
     #[arg(long, global = true, value_delimiter = ',', default_value = "8")]
     workers: Vec<usize>,
@@ -159,11 +174,19 @@ async fn main() -> ExitCode {
     if failed > 0 && !cli.options.allow_errors { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Runs a workload on every server and returns how many requests failed.
+/// Does what was asked for, and returns how many requests failed.
 async fn run(cli: &Cli) -> Result<u64, String> {
-    let bench = Bench::new(&cli.options)?;
+    match &cli.command {
+        Command::Measure(workload) => measure(&cli.options, workload).await,
+        Command::Regions(regions) => regions.serve().await.map(|()| 0),
+    }
+}
+
+/// Runs a workload on every server and returns how many requests failed.
+async fn measure(options: &Options, workload: &Workload) -> Result<u64, String> {
+    let bench = Bench::new(options)?;
     bench.head().await?;
-    match &cli.workload {
+    match workload {
         Workload::Import { data, copies, first_copy } => {
             let (folder, first_copy) = (import::Folder::read(data)?, *first_copy);
             let units = folder.len() * copies;
@@ -310,21 +333,33 @@ impl<'a> Bench<'a> {
         plan: &Plan,
     ) -> Result<u64, String> {
         let mut rounds: Vec<Vec<Tally>> = works.iter().map(|_| Vec::new()).collect();
+        let mut usage = vec![None; works.len()];
         for round in 0..u64::from(self.options.rounds) {
-            for (work, tallies) in works.iter().zip(&mut rounds) {
+            for (at, work) in works.iter().enumerate() {
                 let units = self.share(&plan.units, round);
-                tallies.push(drive(Arc::clone(work), Plan { units, ..plan.clone() }).await);
+                let before = self.usage(at);
+                let tally = drive(Arc::clone(work), Plan { units, ..plan.clone() }).await;
+                let used = self.usage(at).zip(before).map(|(after, before)| after.since(before));
+                usage[at] = Usage::sum(usage[at], used);
+                rounds[at].push(tally);
             }
         }
         let servers = self.targets.iter().map(|target| target.base().to_owned());
-        let sides: Vec<report::Side> =
-            servers.zip(rounds).map(|(server, rounds)| report::Side::new(server, rounds)).collect();
+        let counted = servers.zip(rounds).zip(usage);
+        let sides: Vec<report::Side> = counted
+            .map(|((server, rounds), usage)| report::Side::new(server, rounds, usage))
+            .collect();
         let failed = sides.iter().map(|side| side.total.failed()).sum();
         let result = report::Result { workload, workers: plan.workers, rate: plan.rate, sides };
         let out = &mut io::stdout().lock();
         let print = if self.options.json { report::lines } else { report::table };
         print(out, &result).map_err(unprintable)?;
         Ok(failed)
+    }
+
+    /// What a server's process has used until now, if it is known which it is.
+    fn usage(&self, server: usize) -> Option<Usage> {
+        self.options.pids.get(server).and_then(|pid| Usage::of(*pid))
     }
 
     /// A round's units: all, if they have no end; else its share.

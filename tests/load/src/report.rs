@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use crate::tally::Tally;
+use crate::tally::{Operation, Tally};
+use crate::usage::Usage;
 
 /// Results of one workload with one number of workers.
 #[derive(Debug)]
@@ -27,14 +28,23 @@ pub(crate) struct Side {
     pub(crate) total: Tally,
     /// Of each round.
     rounds: Vec<Tally>,
+    /// What its process used meanwhile, if that is known.
+    usage: Option<Usage>,
 }
 
 impl Side {
     /// Adds the rounds up.
-    pub(crate) fn new(server: String, rounds: Vec<Tally>) -> Self {
+    pub(crate) fn new(server: String, rounds: Vec<Tally>, usage: Option<Usage>) -> Self {
         let mut total = rounds[0].clone();
         rounds[1..].iter().for_each(|round| total.append(round));
-        Self { server, total, rounds }
+        Self { server, total, rounds, usage }
+    }
+
+    /// Microseconds of its processor time for each success of any operation.
+    fn processor_us(&self) -> Option<f64> {
+        let succeeded: u64 = self.total.operations.iter().map(Operation::succeeded).sum();
+        let micros = self.usage?.processor.as_secs_f64() * 1e6;
+        Some(micros / succeeded.max(1) as f64)
     }
 
     /// Successes a second of an operation: of the middle round.
@@ -89,11 +99,17 @@ pub(crate) fn table(out: &mut impl Write, result: &Result) -> io::Result<()> {
         for side in &result.sides {
             row(out, result, side, which)?;
         }
-        if let [ours, theirs] = &result.sides[..] {
+        let (ours, others) = (&result.sides[0], &result.sides[1..]);
+        for theirs in others {
             let ratio = ours.per_second(which) / theirs.per_second(which);
             let middle_ms = |side: &Side| side.total.operations[which].percentile_ms(50.0);
-            let quicker = middle_ms(theirs) / middle_ms(ours);
-            writeln!(out, "{:>27} {ratio:.2} times the rate, {quicker:.2} times as quick", "")?;
+            let (quicker, more) =
+                (middle_ms(theirs) / middle_ms(ours), middle_ms(ours) - middle_ms(theirs));
+            writeln!(
+                out,
+                "{:>27} {ratio:.2} times the rate, {quicker:.2} times as quick ({more:+.3} ms): {}",
+                "", theirs.server
+            )?;
         }
     }
     out.flush()
@@ -121,6 +137,14 @@ fn row(out: &mut impl Write, result: &Result, side: &Side, which: usize) -> io::
     )?;
     for (reason, times) in &operation.errors {
         writeln!(out, "{:>27} {times} failed: {reason}", "")?;
+    }
+    if let (Some(usage), Some(micros)) = (side.usage, side.processor_us()) {
+        let resident = usage.resident_bytes as f64 / 1e6;
+        writeln!(
+            out,
+            "{:>27} {micros:.0} us of its processor time each, {resident:.0} MB resident",
+            ""
+        )?;
     }
     Ok(())
 }
@@ -156,6 +180,8 @@ fn line(result: &Result, side: &Side, which: usize) -> Value {
         "p90_ms": operation.percentile_ms(90.0),
         "p99_ms": operation.percentile_ms(99.0),
         "max_ms": operation.percentile_ms(100.0),
+        "processor_us": side.processor_us(),
+        "resident_bytes": side.usage.map(|usage| usage.resident_bytes),
     })
 }
 
@@ -177,7 +203,8 @@ mod tests {
         tally.count(0, Instant::now(), Err("status 500".into()));
         tally.elapsed = Duration::from_secs(2);
         let quiet = Tally { elapsed: Duration::from_secs(4), ..tally.clone() };
-        let side = |name: &str, rounds| Side::new(name.to_owned(), rounds);
+        let used = Usage { processor: Duration::from_millis(6), resident_bytes: 5_000_000 };
+        let side = |name: &str, rounds| Side::new(name.to_owned(), rounds, Some(used));
         let sides =
             vec![side("http://a", vec![tally.clone()]), side("http://b", vec![quiet, tally])];
         Result { workload: "read", workers: 8, rate: None, sides }
@@ -189,6 +216,8 @@ mod tests {
         table(&mut out, &result()).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("http://a") && text.contains("http://b"));
+        assert!(text.contains("6000 us of its processor time each, 5 MB resident"));
+        assert!(text.contains("3000 us of its processor time each, 5 MB resident"));
         assert!(text.contains(" 1 failed: status 500") && text.contains(" 2 failed: status 500"));
     }
 
