@@ -9,6 +9,7 @@ on_both_engines!(
     bad_bodies_are_refused_and_nothing_is_stored,
     bad_urls_are_refused_in_fhirs_terms,
     bad_searches_name_the_parameter,
+    a_search_of_too_much_is_refused,
     an_oversize_body_is_refused,
 );
 
@@ -137,6 +138,26 @@ async fn bad_searches_name_the_parameter(kit: Kit) {
     let lenient = kit.search("Observation?bogus=1&status=final").await;
     assert_eq!(lenient["entry"][0]["search"]["mode"], "outcome");
     assert!(!lenient["link"][0]["url"].as_str().unwrap().contains("bogus"));
+}
+
+/// Planning a query takes time for what is asked, not for what is found.
+async fn a_search_of_too_much_is_refused(kit: Kit) {
+    let tags = |count: usize| -> String { (0..count).map(|n| format!("&_tag=t{n}")).collect() };
+    for (search, accepted) in [
+        (format!("Patient?_count=1{}", tags(24)), true),
+        (format!("Patient?_count=1{}", tags(25)), false),
+        (format!("?_count=1{}", tags(24)), true),
+        (format!("Patient?_id=a{}", "&_elements=name".repeat(64)), false),
+        (format!("Patient?family={}", "a".repeat(5_000)), false),
+    ] {
+        let answer = kit.get(&search).await;
+        if accepted {
+            assert_eq!(answer.status, StatusCode::OK, "{search}: {}", answer.text);
+        } else {
+            let outcome = answer.assert_refused(StatusCode::BAD_REQUEST);
+            assert_eq!(outcome["issue"][0]["code"], "too-costly", "{search}");
+        }
+    }
 }
 
 async fn an_oversize_body_is_refused(kit: Kit) {

@@ -25,6 +25,8 @@ pub const COUNT_DEFAULT: usize = 20;
 pub const COUNT_MAX: usize = 1_000;
 /// Parameters in one search.
 const PARAMETERS_MAX: usize = 64;
+/// Most conditions of a search: an engine plans in the square of them and more.
+const CONDITIONS_MAX: usize = 24;
 /// Text of all parameters together, in bytes: a next link carries them.
 const TEXT_BYTES_MAX: usize = 4 << 10;
 
@@ -173,6 +175,10 @@ impl Search {
         let Some(condition) = criteria.read(&self.types, name, value)? else {
             return Ok(Taken::NotMine);
         };
+        if self.matching.conditions.len() == CONDITIONS_MAX {
+            let text = format!("A search may have at most {CONDITIONS_MAX} conditions.");
+            return Err(Refusal::bad_request(IssueCode::TooCostly, text));
+        }
         self.matching.conditions.push(condition);
         Ok(Taken::Executed(value.to_owned()))
     }

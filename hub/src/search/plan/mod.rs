@@ -35,6 +35,9 @@ pub struct Plan<'a> {
     pub now: i64,
 }
 
+/// With more conditions than these, planning a query takes long, whatever it finds.
+const CONDITIONS_SHORT_MAX: usize = 8;
+
 /// Which of the matches are wanted.
 #[derive(Debug, Clone, Copy)]
 pub enum Scope<'a> {
@@ -54,6 +57,9 @@ impl Plan<'_> {
     pub fn page(&self, scope: Scope<'_>, after: Option<&Position>, limit: usize) -> Query {
         let mut query = Query::default();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        if self.matching.conditions.len() > CONDITIONS_SHORT_MAX {
+            query.mark_long();
+        }
         let driver = self.ordered_driver(scope);
         match (driver, self.order.indexed()) {
             (Some(driver), Some(column)) => {
