@@ -1,11 +1,11 @@
-//! A hub is killed again and again while it imports. After each restart every transaction that was
-//! acknowledged is there, byte for byte; every other is there as a whole or not at all; and the
-//! locator learns of every patient that is.
+//! A hub is killed again and again while it imports, or the power of its disk is cut. After each restart
+//! every transaction that was acknowledged is there, byte for byte; every other is there as a whole or
+//! not at all; and the locator learns of every patient that is.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use url::Url;
 use url::form_urlencoded::byte_serialize;
 
+use crate::disk::Disk;
 use crate::kit::{
     Answer, Http, Place, PortTaken, Process, REGISTRATION_TIME_MAX, TRANSACTION, eventually,
     numbers, on_free_ports, record, token,
@@ -23,8 +24,8 @@ const WORKERS: usize = 4;
 const VALUES: [&str; 5] = ["36.60", "37", "38.0", "39.50", "36.9"];
 /// Requests at the same time while the record is verified.
 const CONCURRENT: usize = 16;
-/// Acknowledged transactions that a story needs for each kill.
-const PER_KILL: usize = 10;
+/// Acknowledged transactions that a story needs for each end.
+const PER_END: usize = 10;
 /// A hub that shares its store takes over what a dead one was sending only when its minute is over.
 const TAKE_OVER_TIME_MAX: Duration = Duration::from_mins(1);
 
@@ -69,6 +70,8 @@ struct Story<'a> {
     http: Http,
     ledger: Mutex<Ledger>,
     acknowledged: AtomicUsize,
+    /// The power is cut: what is answered now is a failure.
+    cut: AtomicBool,
     numbers: Mutex<Box<dyn Iterator<Item = String> + Send>>,
 }
 
@@ -79,13 +82,14 @@ impl Story<'_> {
         Process::serve(self.folder.path(), "hub", &config, &probe).await
     }
 
-    /// Sends one transaction after another until the hub is gone.
+    /// Sends one transaction after another until the hub is gone or its disk is.
     async fn import(&self) {
         loop {
             let number = self.numbers.lock().unwrap().next().unwrap();
             let sent = self.http.transact(&self.place.hub(0), record(&number, &VALUES)).await;
+            let failed = |answer: &Answer| answer.status != 200 && self.cut.load(Ordering::SeqCst);
             let mut ledger = self.ledger.lock().unwrap();
-            let Some(answer) = sent else {
+            let Some(answer) = sent.filter(|answer| !failed(answer)) else {
                 ledger.doubtful.push(number);
                 return;
             };
@@ -94,10 +98,16 @@ impl Story<'_> {
         }
     }
 
-    /// Imports, and kills the hub at a moment left to chance; gives how many were acknowledged.
-    async fn import_until_killed(&self, hub: &mut Process, chance: &mut Chance) -> usize {
+    /// Imports, and kills the hub or cuts the power at a moment left to chance; gives how many were
+    /// acknowledged.
+    async fn import_until_the_end(
+        &self,
+        hub: &mut Process,
+        disk: Option<&Disk>,
+        chance: &mut Chance,
+    ) -> usize {
         let before = self.acknowledged.load(Ordering::Relaxed);
-        let wanted = before + PER_KILL + chance.below(10) as usize;
+        let wanted = before + PER_END + chance.below(10) as usize;
         let moment = Duration::from_micros(chance.below(8_000));
         let killer = async {
             eventually("transactions are acknowledged", Duration::from_mins(1), async || {
@@ -106,9 +116,20 @@ impl Story<'_> {
             .await;
             // Chance, not waiting: the kill must not always fall right after an acknowledgement.
             tokio::time::sleep(moment).await;
-            hub.kill();
+            match disk {
+                None => hub.kill(),
+                Some(disk) => {
+                    self.cut.store(true, Ordering::SeqCst);
+                    disk.cut();
+                }
+            }
         };
         tokio::join!(killer, futures::future::join_all((0..WORKERS).map(|_| self.import())));
+        if let Some(disk) = disk {
+            hub.kill();
+            disk.restore();
+            self.cut.store(false, Ordering::SeqCst);
+        }
         self.acknowledged.load(Ordering::Relaxed) - before
     }
 
@@ -219,9 +240,11 @@ fn assert_is(answer: &Answer, sent: &Value, patient: &str) {
     assert_eq!(found, expected);
 }
 
-async fn a_killed_hub_keeps_its_word(store: &str, kills: usize, within: Duration) {
+/// `store` is in `{folder}`: on a disk that loses its power, if there is one.
+async fn a_hub_keeps_its_word(store: &str, disk: Option<&Disk>, ends: usize, within: Duration) {
     let folder = TempDir::new().unwrap();
-    let store = store.replace("{folder}", folder.path().to_str().unwrap());
+    let place = disk.map_or(folder.path(), Disk::folder);
+    let store = store.replace("{folder}", place.to_str().unwrap());
     let start = async |base| {
         let story = Story {
             place: Place(base),
@@ -230,6 +253,7 @@ async fn a_killed_hub_keeps_its_word(store: &str, kills: usize, within: Duration
             http: Http::new(),
             ledger: Mutex::default(),
             acknowledged: AtomicUsize::new(0),
+            cut: AtomicBool::new(false),
             numbers: Mutex::new(Box::new(numbers())),
         };
         let locator = story.place.start_locator(folder.path()).await?;
@@ -239,10 +263,10 @@ async fn a_killed_hub_keeps_its_word(store: &str, kills: usize, within: Duration
     let (story, locator, mut hub) = on_free_ports(Place::PORTS, start).await;
     let given = std::env::var("STORY_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = given.unwrap_or_else(|| u64::from(std::process::id()));
-    eprintln!("the moments of the kills come from STORY_SEED={seed}");
+    eprintln!("the moments come from STORY_SEED={seed}");
     let mut chance = Chance(seed);
-    for _ in 0..kills {
-        story.import_until_killed(&mut hub, &mut chance).await;
+    for _ in 0..ends {
+        story.import_until_the_end(&mut hub, disk, &mut chance).await;
         hub = story.start_hub().await.expect("the port is still the hub's");
         story.verify().await;
     }
@@ -252,7 +276,7 @@ async fn a_killed_hub_keeps_its_word(store: &str, kills: usize, within: Duration
         let (whole, absent) = (ledger.whole.len(), ledger.absent.len());
         eprintln!("{acknowledged} acknowledged; of the others {whole} whole, {absent} absent");
     }
-    assert!(acknowledged >= kills * PER_KILL);
+    assert!(acknowledged >= ends * PER_END);
     story.verify_pointers(within).await;
     hub.stop().await;
     locator.stop().await;
@@ -260,7 +284,17 @@ async fn a_killed_hub_keeps_its_word(store: &str, kills: usize, within: Duration
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_hub_keeps_its_word_on_sqlite() {
-    a_killed_hub_keeps_its_word("sqlite://{folder}/hub.db", 20, REGISTRATION_TIME_MAX).await;
+    a_hub_keeps_its_word("sqlite://{folder}/hub.db", None, 20, REGISTRATION_TIME_MAX).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_whose_power_is_cut_keeps_its_word() {
+    let Some(disk) = Disk::new() else {
+        eprintln!("skipped: a disk whose power can be cut needs root, mkfs.ext4 and a loop device");
+        return;
+    };
+    let store = "sqlite://{folder}/hub.db";
+    a_hub_keeps_its_word(store, Some(&disk), 10, REGISTRATION_TIME_MAX).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -277,5 +311,5 @@ async fn a_killed_hub_keeps_its_word_on_postgresql() {
     let mut url = Url::parse(&server).unwrap();
     url.set_path(&name);
     let within = TAKE_OVER_TIME_MAX + REGISTRATION_TIME_MAX;
-    a_killed_hub_keeps_its_word(url.as_str(), 5, within).await;
+    a_hub_keeps_its_word(url.as_str(), None, 5, within).await;
 }

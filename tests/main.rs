@@ -6,20 +6,24 @@
 //! | [`starts`] | each service starts from the fixed keys alone, stops when told, refuses what it must |
 //! | [`union`] | a federated answer is what the hubs hold, no more and no less; the demonstration |
 //! | [`silence`] | regions and locators that are stopped or dead are told, never hidden |
-//! | [`durability`] | a hub that is killed while it imports has everything it acknowledged |
+//! | [`network`] | a network that loses, delays or cuts off what one region says |
+//! | [`durability`] | a hub that is killed while it imports, or without power, has everything it acknowledged |
 //! | [`cluster`] | two hubs on one PostgreSQL are one record |
 //! | [`reindex`] | an index is made anew while hubs serve the record, and are killed |
 //! | [`standby`] | a primary dies under load, its standby is promoted, and nothing acknowledged is lost |
 //! | [`clients`] | public FHIR clients, unmodified, do with a hub what they are made for |
 //! | [`registration`] | the locator learns of every patient, whenever it comes and whoever restarts |
 //! | [`readme`] | what README.md tells people to type works |
+//! | [`disk`] | a disk whose power can be cut |
 //! | [`kit`] | processes, ports, requests, records and waiting |
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod clients;
 mod cluster;
+mod disk;
 mod durability;
 mod kit;
+mod network;
 mod readme;
 mod registration;
 mod reindex;

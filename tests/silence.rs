@@ -9,17 +9,17 @@ use tempfile::TempDir;
 
 use crate::kit::{
     Answer, Http, Place, PortTaken, Process, READY_TIME_MAX, REGIONS, REGISTRATION_TIME_MAX,
-    eventually, in_mode, numbers, on_free_ports, record,
+    eventually, in_mode, numbers, on_free_ports, record, token,
 };
 
-const DEADLINE_MS: u64 = 1_500;
+pub(crate) const DEADLINE_MS: u64 = 1_500;
 /// What an answer may take over its deadline on a busy machine.
-const GRACE_MS: u64 = 500;
+pub(crate) const GRACE_MS: u64 = 500;
 const STATUS_SYSTEM: &str = "urn:shared-record:region-status";
 
 /// Three regions and a locator, each a process; one patient whom every region knows.
-struct Cluster {
-    place: Place,
+pub(crate) struct Cluster {
+    pub(crate) place: Place,
     locator: Process,
     regions: Vec<Process>,
     http: Http,
@@ -28,7 +28,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let start = async |base| {
             let (place, folder) = (Place(base), TempDir::new().unwrap());
             let locator = place.start_locator(folder.path()).await?;
@@ -73,13 +73,34 @@ impl Cluster {
         on_free_ports(Place::PORTS, start).await
     }
 
+    /// Adds so many Observations of the patient to a region's record.
+    pub(crate) async fn add(&self, region: usize, observations: usize) {
+        let observation = serde_json::json!({
+            "resourceType": "Observation",
+            "status": "final",
+            "code": {"coding": [{"system": "http://loinc.org", "code": "8310-5"}]},
+            "subject": {"reference": format!("Patient?identifier={}", token(&self.number))},
+            "effectiveDateTime": "2026-04-01",
+        });
+        let entry = serde_json::json!({
+            "resource": observation,
+            "request": {"method": "POST", "url": "Observation"},
+        });
+        let entries = vec![entry; observations];
+        let bundle = serde_json::json!({
+            "resourceType": "Bundle", "type": "transaction", "entry": entries,
+        });
+        let hub = self.place.hub(region);
+        self.http.transact(&hub, bundle.to_string()).await.unwrap().ok();
+    }
+
     /// Asks a region's gateway for the patient's Observations.
-    async fn ask(&self, region: usize) -> Answer {
+    pub(crate) async fn ask(&self, region: usize) -> Answer {
         self.http.observations(&self.place.gateway(region), &self.number).await
     }
 
     /// Asks a gateway, and asserts that it answers by its deadline.
-    async fn ask_in_time(&self, gateway: &str) -> Answer {
+    pub(crate) async fn ask_in_time(&self, gateway: &str) -> Answer {
         let started = Instant::now();
         let answer = self.http.observations(gateway, &self.number).await;
         let bound = Duration::from_millis(DEADLINE_MS + GRACE_MS);
@@ -106,7 +127,7 @@ async fn start_region(place: Place, region: usize, folder: &Path) -> Result<Proc
 }
 
 /// (status code, R4 issue code, words) of each issue.
-fn told(outcome: &Value) -> Vec<(String, String, String)> {
+pub(crate) fn told(outcome: &Value) -> Vec<(String, String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let issues = outcome["issue"].as_array().unwrap().iter();
     issues
@@ -119,7 +140,12 @@ fn told(outcome: &Value) -> Vec<(String, String, String)> {
 }
 
 /// Asserts that `told` names this region, with these codes, once.
-fn assert_named(told: &[(String, String, String)], region: usize, status: &str, code: &str) {
+pub(crate) fn assert_named(
+    told: &[(String, String, String)],
+    region: usize,
+    status: &str,
+    code: &str,
+) {
     let (ods, _) = REGIONS[region];
     let of_region: Vec<_> = told.iter().filter(|(.., words)| words.contains(ods)).collect();
     assert_eq!(of_region.len(), 1, "{ods} is named once: {told:?}");
@@ -127,7 +153,7 @@ fn assert_named(told: &[(String, String, String)], region: usize, status: &str, 
 }
 
 /// Asserts that an answer is marked as partial in every way, and gives its outcome.
-fn assert_partial(answer: &Answer) -> Value {
+pub(crate) fn assert_partial(answer: &Answer) -> Value {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.header("x-federation-complete"), "false");
     assert!(answer.header("cache-control").contains("no-store"));
