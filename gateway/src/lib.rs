@@ -11,6 +11,7 @@
 //! | [`merge`] | many answers as one list, pure |
 //! | [`outcome`], [`tally`] | how a region can end; how all did |
 //! | [`compose`], [`remarks`] | the answer; what it says about itself |
+//! | [`stream`](mod@stream) | the answer in parts, as regions answer |
 //! | [`error`] | everything that keeps it from answering, in one table |
 //! | [`health`] | readiness and counters |
 //!
@@ -35,6 +36,7 @@ pub mod question;
 pub mod region;
 pub mod remarks;
 pub mod routes;
+pub mod stream;
 pub mod tally;
 
 use std::sync::Arc;
