@@ -12,6 +12,7 @@
 //! | [`standby`] | a primary dies under load, its standby is promoted, and nothing acknowledged is lost |
 //! | [`clients`] | public FHIR clients, unmodified, do with a hub what they are made for |
 //! | [`registration`] | the locator learns of every patient, whenever it comes and whoever restarts |
+//! | [`query`] | a person at a terminal sees one record, and what is missing from it |
 //! | [`readme`] | what README.md tells people to type works |
 //! | [`kit`] | processes, ports, requests, records and waiting |
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -20,6 +21,7 @@ mod clients;
 mod cluster;
 mod durability;
 mod kit;
+mod query;
 mod readme;
 mod registration;
 mod reindex;

@@ -103,7 +103,7 @@ struct RegionEnded<'a> {
 }
 
 #[derive(Serialize)]
-struct Complete<'a> {
+struct Ended<'a> {
     complete: bool,
     #[serde(serialize_with = "members")]
     regions: &'a [(&'static str, usize)],
@@ -182,7 +182,7 @@ impl Writer {
         }
         let outcome = RawValue::from_string(outcome).expect("it was written as JSON");
         let Ending { complete, total, regions, .. } = ending;
-        let told = Complete { complete: *complete, regions, total: *total, outcome: &outcome };
+        let told = Ended { complete: *complete, regions, total: *total, outcome: &outcome };
         self.tell(&mut out, "complete", &told);
         out.into()
     }

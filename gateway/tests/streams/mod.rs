@@ -36,9 +36,10 @@ impl Stream {
     /// The text up to the next `end`, if there is any more.
     async fn upto(&mut self, end: &str) -> Option<String> {
         loop {
-            if let Some((text, rest)) = self.read.split_once(end) {
-                let text = text.to_owned();
-                self.read = rest.to_owned();
+            if let Some(place) = self.read.find(end) {
+                let rest = self.read.split_off(place + end.len());
+                let mut text = std::mem::replace(&mut self.read, rest);
+                text.truncate(place);
                 return Some(text);
             }
             let Some(bytes) = self.response.chunk().await.unwrap() else {
