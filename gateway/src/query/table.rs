@@ -52,13 +52,17 @@ fn banner(answers: &[Answered], out: &mut impl Write) -> io::Result<()> {
     writeln!(out)
 }
 
-/// Whether an issue is more than a remark, and what it says. Counts are of one search, and are told
-/// as such.
+/// Whether an issue is more than a remark, and what it says; of which entries, if it names some.
 fn line(answer: &Answered, issue: &Issue) -> (bool, String) {
     let text = plain(issue.diagnostics.as_deref().unwrap_or("An issue without a text."));
-    let graver = issue.severity != Severity::Information;
-    let text = if graver { text } else { format!("{}: {text}", answer.kind.name()) };
-    (graver, text)
+    let entries = issue.expression.iter().filter_map(|url| url.split_once("/at/"));
+    let entries: Vec<_> = entries.map(|(_, entry)| plain(entry)).collect();
+    let text = if entries.is_empty() {
+        text
+    } else {
+        format!("{}: {text} {}", answer.kind.name(), entries.join(", "))
+    };
+    (issue.severity != Severity::Information, text)
 }
 
 fn table(rows: Vec<Row>, called: impl Fn(&str) -> String, out: &mut impl Write) -> io::Result<()> {
