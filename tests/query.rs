@@ -166,6 +166,6 @@ async fn a_query_that_cannot_be_answered_says_why_in_a_sentence() {
         let failed = asked.query(&alone, words).await;
         assert_eq!(failed.code, Some(1), "{}", failed.stdout);
         assert!(failed.stderr.contains("The record locator cannot be asked"), "{}", failed.stderr);
-        assert_eq!(failed.stdout.contains('{'), false);
+        assert!(!failed.stdout.contains('{'), "{}", failed.stdout);
     }
 }
