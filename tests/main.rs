@@ -13,6 +13,7 @@
 //! | [`standby`] | a primary dies under load, its standby is promoted, and nothing acknowledged is lost |
 //! | [`clients`] | public FHIR clients, unmodified, do with a hub what they are made for |
 //! | [`registration`] | the locator learns of every patient, whenever it comes and whoever restarts |
+//! | [`query`] | a person at a terminal sees one record, and what is missing from it |
 //! | [`readme`] | what README.md tells people to type works |
 //! | [`disk`] | a disk whose power can be cut |
 //! | [`kit`] | processes, ports, requests, records and waiting |
@@ -24,6 +25,7 @@ mod disk;
 mod durability;
 mod kit;
 mod network;
+mod query;
 mod readme;
 mod registration;
 mod reindex;

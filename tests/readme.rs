@@ -20,6 +20,8 @@ enum RunBy {
     Union,
     /// The stories of [`crate::starts`], on free ports.
     Starts,
+    /// The stories of [`crate::query`], with a configuration of their own.
+    Query,
     /// [`commands_that_only_print_succeed`]
     Printing,
     /// Whoever runs this test has run it.
@@ -28,7 +30,7 @@ enum RunBy {
     EveryChange,
 }
 
-const KNOWN: [(&str, RunBy); 11] = [
+const KNOWN: [(&str, RunBy); 13] = [
     ("cargo run --release", RunBy::Demonstration),
     ("tests/run", RunBy::TheTester),
     ("fuzz/run 30", RunBy::EveryChange),
@@ -39,6 +41,12 @@ const KNOWN: [(&str, RunBy); 11] = [
     ("target/release/hub check --config config/hub.toml", RunBy::Printing),
     ("target/release/hub serve --config config/hub.toml", RunBy::Starts),
     ("target/release/gateway serve --config config/gateway.toml", RunBy::Starts),
+    ("target/release/gateway query 9990000050 --config config/gateway.toml", RunBy::Query),
+    (
+        "target/release/gateway query 9990000050 Observation Encounter --json --config \
+         config/gateway.toml",
+        RunBy::Query,
+    ),
     ("cargo run --release -p load -- --help", RunBy::Printing),
 ];
 

@@ -70,31 +70,13 @@ impl SearchsetWriter {
         mode: SearchMode,
     ) {
         self.open_entry();
-        self.out.extend_from_slice(br#"{"fullUrl":"#);
-        push_string(&mut self.out, full_url);
-        for (i, (relation, url)) in links.iter().enumerate() {
-            self.out.extend_from_slice(if i == 0 {
-                br#","link":[{"relation":""#
-            } else {
-                br#",{"relation":""#
-            });
-            self.out.extend_from_slice(relation.as_bytes());
-            self.out.extend_from_slice(br#"","url":"#);
-            push_string(&mut self.out, url);
-            self.out.push(b'}');
-        }
-        if !links.is_empty() {
-            self.out.push(b']');
-        }
-        self.out.extend_from_slice(br#","resource":"#);
-        self.close_entry(resource, mode);
+        push_entry(&mut self.out, full_url, links, resource, mode);
     }
 
     /// Adds an OperationOutcome about the search.
     pub fn outcome(&mut self, outcome: &OperationOutcome) {
         self.open_entry();
-        self.out.extend_from_slice(br#"{"resource":"#);
-        self.close_entry(&outcome.to_json(), SearchMode::Outcome);
+        push_outcome(&mut self.out, &outcome.to_json());
     }
 
     fn open_entry(&mut self) {
@@ -102,18 +84,49 @@ impl SearchsetWriter {
         self.first = false;
     }
 
-    fn close_entry(&mut self, resource: &[u8], mode: SearchMode) {
-        self.out.extend_from_slice(resource);
-        self.out.extend_from_slice(br#","search":{"mode":""#);
-        self.out.extend_from_slice(mode.as_str().as_bytes());
-        self.out.extend_from_slice(br#""}}"#);
-    }
-
     /// Closes the Bundle and hands over its text. An empty searchset has no `entry` member.
     pub fn finish(mut self) -> Vec<u8> {
         self.out.extend_from_slice(if self.first { b"}" } else { b"]}" });
         self.out
     }
+}
+
+/// Writes one entry, for those who send entries without a Bundle around them.
+pub fn push_entry(
+    out: &mut Vec<u8>,
+    full_url: &str,
+    links: &[(&str, &str)],
+    resource: &[u8],
+    mode: SearchMode,
+) {
+    out.extend_from_slice(br#"{"fullUrl":"#);
+    push_string(out, full_url);
+    for (i, (relation, url)) in links.iter().enumerate() {
+        let open: &[u8] = if i == 0 { br#","link":[{"relation":""# } else { br#",{"relation":""# };
+        out.extend_from_slice(open);
+        out.extend_from_slice(relation.as_bytes());
+        out.extend_from_slice(br#"","url":"#);
+        push_string(out, url);
+        out.push(b'}');
+    }
+    if !links.is_empty() {
+        out.push(b']');
+    }
+    out.extend_from_slice(br#","resource":"#);
+    close_entry(out, resource, mode);
+}
+
+/// Writes one entry that holds an OperationOutcome about the search, given as its text.
+pub fn push_outcome(out: &mut Vec<u8>, outcome: &[u8]) {
+    out.extend_from_slice(br#"{"resource":"#);
+    close_entry(out, outcome, SearchMode::Outcome);
+}
+
+fn close_entry(out: &mut Vec<u8>, resource: &[u8], mode: SearchMode) {
+    out.extend_from_slice(resource);
+    out.extend_from_slice(br#","search":{"mode":""#);
+    out.extend_from_slice(mode.as_str().as_bytes());
+    out.extend_from_slice(br#""}}"#);
 }
 
 /// A Bundle as a reader sees it: entries borrowed from its text.

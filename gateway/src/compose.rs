@@ -2,11 +2,13 @@
 
 use fhir::OWN_SYSTEM;
 use fhir::bundle::{SearchMode, SearchsetWriter};
+use fhir::identifier::PatientNumber;
 use fhir::instant::format_instant;
 use fhir::outcome::{Issue, OperationOutcome, Severity};
 use http::HeaderValue;
 
 use crate::Gateway;
+use crate::directory::Region;
 use crate::error::GatewayError;
 use crate::fan_out::Collected;
 use crate::merge::check::{Expected, check};
@@ -29,12 +31,40 @@ pub struct Composed {
     pub regions: HeaderValue,
 }
 
+/// Everything there is to say, before it is written.
+#[derive(Debug)]
+pub struct Assembled<'a> {
+    /// The entries.
+    pub merged: Merged<'a>,
+    /// Whether everything that matches, anywhere, is among them.
+    pub complete: bool,
+    /// The value of `X-Federation-Regions`.
+    pub regions: HeaderValue,
+    /// What the answer says about itself.
+    pub issues: Vec<Issue>,
+    /// The parameters that some region left out.
+    pub left_out: Vec<String>,
+}
+
 /// Composes the answer, or says why what there is must not be shown.
 pub fn compose(
     gateway: &Gateway,
     question: &Question,
     collected: &Collected,
 ) -> Result<Composed, GatewayError> {
+    let Assembled { merged, complete, regions, issues, left_out } =
+        assemble(gateway, question, collected)?;
+    let self_url = question.self_url(gateway.base(), &left_out);
+    let body = write(gateway, question, &merged, &self_url, complete, issues);
+    Ok(Composed { body, complete, regions })
+}
+
+/// Checks and merges what every region said, or says why it must not be shown.
+pub fn assemble<'a>(
+    gateway: &Gateway,
+    question: &'a Question,
+    collected: &'a Collected,
+) -> Result<Assembled<'a>, GatewayError> {
     let mut tally = Tally::new(collected.gaps.clone());
     let sources = sources(gateway, question, collected, &mut tally);
     for ods in &collected.unknown {
@@ -66,12 +96,26 @@ pub fn compose(
     if tally.is_unregistered(collected.located) {
         issues.push(remarks::unregistered());
     }
-    let self_url = question.self_url(gateway.base(), &left_out);
-    Ok(Composed {
-        body: write(gateway, question, &merged, &self_url, complete, issues),
-        complete,
-        regions: tally.header(),
-    })
+    issues.extend(only(gateway, question, collected));
+    Ok(Assembled { merged, complete, regions: tally.header(), issues, left_out })
+}
+
+/// Of which regions the answer speaks, if not of all.
+fn only(gateway: &Gateway, question: &Question, collected: &Collected) -> Option<Issue> {
+    let chosen = question.regions.iter().filter_map(|ods| gateway.directory().find(ods));
+    let is_asked =
+        |region: &&Region| collected.answers.iter().any(|answer| answer.region.ods == region.ods);
+    let (asked, others): (Vec<_>, Vec<_>) = chosen.map(|region| &**region).partition(is_asked);
+    (!question.regions.is_empty()).then(|| remarks::only(&asked, &others))
+}
+
+/// What a region's answer has to be.
+pub fn expected<'a>(question: &'a Question, numbers: &'a [PatientNumber]) -> Expected<'a> {
+    Expected {
+        resource_type: question.kind.name(),
+        numbers,
+        reading: Reading { subjects: &question.kind.subjects, dates: &question.order.dates },
+    }
 }
 
 /// The regions' checked answers; every region is counted, whatever it sent.
@@ -81,11 +125,7 @@ fn sources<'a>(
     collected: &'a Collected,
     tally: &mut Tally,
 ) -> Vec<Source<'a>> {
-    let expected = Expected {
-        resource_type: question.kind.name(),
-        numbers: &collected.numbers,
-        reading: Reading { subjects: &question.kind.subjects, dates: &question.order.dates },
-    };
+    let expected = expected(question, &collected.numbers);
     let mut sources = Vec::new();
     for answer in &collected.answers {
         let region = &*answer.region;

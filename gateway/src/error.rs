@@ -5,7 +5,7 @@
 //! | `UnknownType`, `UnknownRegion` | 404 | not-found |
 //! | `NotAboutAPatient`, `LocalId`, `NotHere`, `NotSupported`, `NotLinked` | 400 | not-supported |
 //! | `NoPatient` | 400 | required |
-//! | `SeveralPatients`, `BareNumber`, `BadNumber`, `BadValue`, `BadDeadline` | 400 | value |
+//! | `SeveralPatients`, `BareNumber`, `BadNumber`, `BadValue`, `BadDeadline`, `NotInDirectory` | 400 | value |
 //! | `AlreadyFederated` | 400 | processing |
 //! | `RefusedByAll` | 400 | what the first region said |
 //! | `LocatorUnavailable` | 503 | transient |
@@ -15,7 +15,7 @@
 //!
 //! The silence of one region among several is no error: it is part of the answer ([`crate::tally`]).
 
-use fhir::identifier::{CHI_NUMBER, HC_NUMBER, NHS_NUMBER, NumberError};
+use fhir::identifier::{CHI_NUMBER, HC_NUMBER, NHS_NUMBER, NumberError, OdsCode};
 use fhir::outcome::{Issue, IssueCode, OperationOutcome};
 use http::StatusCode;
 use service::refusal::Refusal;
@@ -59,6 +59,9 @@ pub enum GatewayError {
     /// A parameter has a value that it does not take.
     #[error("{0} has a value that it does not take")]
     BadValue(&'static str, &'static str),
+    /// A region is to be asked that the directory does not have.
+    #[error("the directory has no region {0}")]
+    NotInDirectory(OdsCode),
     /// `X-Request-Timeout-Ms` is not a number in range.
     #[error("the request's deadline is out of range")]
     BadDeadline,
@@ -106,6 +109,9 @@ impl From<GatewayError> for Refusal {
             GatewayError::NotHere => bad(NotSupported, NOT_HERE, None),
             GatewayError::NotSupported(at, text) => bad(NotSupported, text, Some(at)),
             GatewayError::BadValue(at, text) => bad(Value, text, Some(at.to_owned())),
+            GatewayError::NotInDirectory(ods) => {
+                bad(Value, &not_in_directory(&ods), Some("region".into()))
+            }
             GatewayError::BadDeadline => bad(Value, BAD_DEADLINE, None),
             GatewayError::AlreadyFederated => bad(Processing, FEDERATED, None),
             GatewayError::NotLinked => bad(NotSupported, NOT_LINKED, None),
@@ -146,6 +152,10 @@ fn bad(code: IssueCode, text: &str, at: Option<String>) -> Refusal {
         None => issue,
     };
     Refusal::new(StatusCode::BAD_REQUEST, issue)
+}
+
+fn not_in_directory(ods: &OdsCode) -> String {
+    format!("The region directory has no region {ods}: it cannot be asked.")
 }
 
 fn not_about(kind: &str) -> String {
@@ -227,6 +237,7 @@ mod tests {
             GatewayError::NotHere,
             GatewayError::NotSupported("_count".into(), "Leave it out."),
             GatewayError::BadValue("dedup", "Say link."),
+            GatewayError::NotInDirectory("A1".parse().expect("it is well formed")),
             GatewayError::BadDeadline,
             GatewayError::AlreadyFederated,
             GatewayError::NotLinked,

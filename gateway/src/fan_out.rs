@@ -3,16 +3,19 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fhir::identifier::{OdsCode, PatientNumber};
-use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use tokio::time::Instant;
 
 use crate::Gateway;
 use crate::context::Context;
 use crate::directory::Region;
 use crate::error::GatewayError;
-use crate::identity::whereabouts;
+use crate::identity::{Whereabouts, whereabouts};
 use crate::outcome::Gap;
 use crate::question::Question;
 use crate::region::flight::{Answer, ask as ask_region};
@@ -25,6 +28,8 @@ pub struct Regional {
     pub region: Arc<Region>,
     /// What it holds, or why that is not known.
     pub result: Answer,
+    /// How long that took.
+    pub took: Duration,
 }
 
 /// Every region's answer, in the order of the directory.
@@ -44,62 +49,128 @@ pub struct Collected {
     pub gaps: Vec<Gap>,
 }
 
+/// The regions while they answer: it is known who is asked, and by which numbers.
+#[derive(Debug)]
+pub struct UnderWay<'a> {
+    gateway: &'a Gateway,
+    /// The home hub, if it is asked.
+    home: Option<&'a Arc<Region>>,
+    found: Whereabouts,
+    located: usize,
+    early: Vec<Regional>,
+    asked: FuturesUnordered<BoxFuture<'a, Regional>>,
+}
+
 /// Asks every region that holds something, until all have answered or the deadline has come.
 pub async fn fan_out(
     gateway: &Gateway,
     question: &Question,
     context: &Context,
 ) -> Result<Collected, GatewayError> {
+    let mut under_way = begin(gateway, question, context).await?;
+    let mut answers = Vec::new();
+    while let Some(answer) = under_way.next().await {
+        answers.push(answer);
+    }
+    Ok(under_way.collected(answers))
+}
+
+/// Finds out who is to be asked, and asks. The home hub's answer may be there already.
+pub async fn begin<'a>(
+    gateway: &'a Gateway,
+    question: &Question,
+    context: &'a Context,
+) -> Result<UnderWay<'a>, GatewayError> {
+    let directory = gateway.directory();
+    if let Some(ods) = question.regions.iter().find(|ods| directory.find(ods).is_none()) {
+        return Err(GatewayError::NotInDirectory(ods.clone()));
+    }
     let page_size = gateway.federation().page_size;
     let search = |numbers: &[PatientNumber]| {
         HubSearch::of_patient(question.kind, numbers, &question.forwarded, page_size)
     };
     let person = gateway.links().person(question.number);
     let mut asked = FuturesUnordered::new();
-    let mut answers = Vec::new();
-    let home = gateway.directory().home();
+    let mut early = Vec::new();
+    let home = directory.home().filter(|home| question.asks(&home.ods));
     if let Some(home) = home {
-        asked.push(ask(gateway, home.clone(), search(&person.numbers()), context));
+        asked.push(ask(gateway, home.clone(), search(&person.numbers()), context).boxed());
     }
     let mut locating = pin!(whereabouts(gateway, person, context));
     let mut found = loop {
         tokio::select! {
             found = &mut locating => break found?,
-            Some(answer) = asked.next() => answers.push(answer),
+            Some(answer) = asked.next() => early.push(answer),
         }
     };
     let search = search(&found.numbers);
     if let Some(home) = home.filter(|_| found.home_again) {
         // Nobody else has been asked so far.
         asked = FuturesUnordered::new();
-        answers.clear();
-        asked.push(ask(gateway, home.clone(), search.clone(), context));
+        early.clear();
+        asked.push(ask(gateway, home.clone(), search.clone(), context).boxed());
     }
+    let located = found.regions.len() + found.unknown.len();
+    found.regions.retain(|region| question.asks(&region.ods));
+    found.unknown.retain(|ods| question.asks(ods));
     for region in &found.regions {
         if home.is_none_or(|home| home.ods != region.ods) {
-            asked.push(ask(gateway, region.clone(), search.clone(), context));
+            asked.push(ask(gateway, region.clone(), search.clone(), context).boxed());
         }
     }
-    while let Some(answer) = asked.next().await {
-        answers.push(answer);
-    }
-    answers.sort_by_key(|answer| gateway.directory().place(&answer.region.ods));
-    if !has_answered(&answers, home) {
-        // Its silence is told by its own part of the answer.
-        found.gaps.retain(|gap| *gap != Gap::LinksUnknown);
-    }
-    Ok(Collected {
-        answers,
-        located: found.regions.len() + found.unknown.len(),
-        numbers: found.numbers,
-        superseded: found.superseded,
-        unknown: found.unknown,
-        gaps: found.gaps,
-    })
+    Ok(UnderWay { gateway, home, found, located, early, asked })
 }
 
-fn has_answered(answers: &[Regional], home: Option<&Arc<Region>>) -> bool {
-    let its = answers.iter().find(|answer| home.is_some_and(|home| home.ods == answer.region.ods));
+impl UnderWay<'_> {
+    /// The next answer, in the order in which they come; none after the last.
+    pub async fn next(&mut self) -> Option<Regional> {
+        match self.early.pop() {
+            Some(answer) => Some(answer),
+            None => self.asked.next().await,
+        }
+    }
+
+    /// The regions that are asked, in the order of the directory.
+    pub fn regions(&self) -> Vec<Arc<Region>> {
+        let is_asked = |region: &&Arc<Region>| {
+            let same = |other: &Arc<Region>| other.ods == region.ods;
+            self.home.is_some_and(same) || self.found.regions.iter().any(same)
+        };
+        self.gateway.directory().regions().iter().filter(is_asked).cloned().collect()
+    }
+
+    /// The numbers by which they are asked.
+    pub fn numbers(&self) -> &[PatientNumber] {
+        &self.found.numbers
+    }
+
+    /// Organisations that hold something and cannot be asked.
+    pub fn unknown(&self) -> &[OdsCode] {
+        &self.found.unknown
+    }
+
+    /// What there is once these answers, which are all, have come.
+    pub fn collected(self, mut answers: Vec<Regional>) -> Collected {
+        let (found, directory) = (self.found, self.gateway.directory());
+        answers.sort_by_key(|answer| directory.place(&answer.region.ods));
+        let mut gaps = found.gaps;
+        if self.home.is_some_and(|home| !has_answered(&answers, home)) {
+            // Its silence is told by its own part of the answer.
+            gaps.retain(|gap| *gap != Gap::LinksUnknown);
+        }
+        Collected {
+            answers,
+            located: self.located,
+            numbers: found.numbers,
+            superseded: found.superseded,
+            unknown: found.unknown,
+            gaps,
+        }
+    }
+}
+
+fn has_answered(answers: &[Regional], home: &Region) -> bool {
+    let its = answers.iter().find(|answer| answer.region.ods == home.ods);
     its.is_some_and(|answer| answer.result.is_ok())
 }
 
@@ -109,6 +180,7 @@ async fn ask(
     search: HubSearch,
     context: &Context,
 ) -> Regional {
+    let begun = Instant::now();
     let result = ask_region(gateway, &region, &search, context).await;
-    Regional { region, result }
+    Regional { region, result, took: begun.elapsed() }
 }

@@ -11,6 +11,8 @@
 //! | [`merge`] | many answers as one list, pure |
 //! | [`outcome`], [`tally`] | how a region can end; how all did |
 //! | [`compose`], [`remarks`] | the answer; what it says about itself |
+//! | [`stream`](mod@stream) | the answer in parts, as regions answer |
+//! | [`query`] | the same for a person at a terminal |
 //! | [`error`] | everything that keeps it from answering, in one table |
 //! | [`health`] | readiness and counters |
 //!
@@ -31,10 +33,12 @@ pub mod kind;
 pub mod locate;
 pub mod merge;
 pub mod outcome;
+pub mod query;
 pub mod question;
 pub mod region;
 pub mod remarks;
 pub mod routes;
+pub mod stream;
 pub mod tally;
 
 use std::sync::Arc;

@@ -1,10 +1,11 @@
-//! `gateway serve --config FILE`, `gateway check --config FILE`
+//! `gateway serve --config FILE`, `gateway check --config FILE`, `gateway query NUMBER --config FILE`
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use gateway::Gateway;
 use gateway::config::GatewayConfig;
+use gateway::query::{self, Options};
 use service::clock::Clock;
 use service::program::{ConfigFile, ProgramError, bind, finish, print, stop_on_signal};
 
@@ -25,16 +26,34 @@ enum Command {
     Serve(ConfigFile),
     /// Check a configuration and show it
     Check(ConfigFile),
+    /// Ask for one patient's record, and show it. Exit code: 0 if nothing is missing, 69 if something
+    /// is, 1 if there is no answer, 64 if the command is wrong
+    Query(Options),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    service::telemetry::init();
-    let result = match Arguments::parse().command {
-        Command::Serve(config) => run(&config).await,
+    let command = match Arguments::try_parse() {
+        Ok(arguments) => arguments.command,
+        Err(error) => {
+            // If there is no one to read it, there is no one to tell.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS };
+        }
+    };
+    let result = match command {
+        Command::Serve(config) => {
+            service::telemetry::init();
+            run(&config).await
+        }
         Command::Check(config) => {
             GatewayConfig::load(&config.file).map_err(Into::into).and_then(|config| print(&config))
         }
+        // What a log would say stands above the table.
+        Command::Query(options) => match query::run(&options).await {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
     };
     finish("gateway", result)
 }

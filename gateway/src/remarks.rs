@@ -1,6 +1,8 @@
 //! What an answer says about itself beside what is missing: facts that are there twice, people who
 //! may be two, numbers that are out of use.
 
+use std::fmt::Write as _;
+
 use fhir::outcome::{Issue, IssueCode, Severity};
 
 use crate::directory::Region;
@@ -20,6 +22,25 @@ pub fn parameter_left_out(name: &str) -> Issue {
 pub fn unregistered() -> Issue {
     let text = "No region has registered a record for this patient.";
     Issue::new(Severity::Information, IssueCode::Informational, text)
+}
+
+/// Not everybody was to be asked: these were, those the locator does not name.
+pub fn only(asked: &[&Region], others: &[&Region]) -> Issue {
+    let names = |regions: &[&Region]| {
+        regions.iter().map(|region| called(region)).collect::<Vec<_>>().join(", ")
+    };
+    let mut text = if asked.is_empty() {
+        "None of the regions that region names was asked.".to_owned()
+    } else {
+        format!("Only these regions were asked, as region has it: {}.", names(asked))
+    };
+    if !others.is_empty() {
+        let _ = write!(text, " The record locator names no record in: {}.", names(others));
+    }
+    text.push_str(
+        " Others may hold more: complete means complete for the regions that were asked.",
+    );
+    Issue::new(Severity::Information, IssueCode::Informational, text).at("region")
 }
 
 /// The number that was asked for is no longer in use.

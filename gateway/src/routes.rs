@@ -7,7 +7,7 @@ use service::admin::probes;
 use service::caller::identify;
 use service::encoding::compress;
 use service::journal::record;
-use service::negotiation::json_only;
+use service::negotiation::{json_only, json_or_stream};
 use service::refusal::Refusal;
 
 use crate::health::GatewayHealth;
@@ -18,9 +18,11 @@ pub fn router(health: GatewayHealth) -> Router {
     let gateway = health.gateway.clone();
     let only_get = || async { Refusal::method_not_allowed("GET") };
     let only_post = || async { Refusal::method_not_allowed("POST") };
-    let record_routes = Router::new()
+    let search_routes = Router::new()
         .route("/FHIR/R4/{type}", get(search::get).fallback(only_get))
         .route("/FHIR/R4/{type}/_search", post(search::post).fallback(only_post))
+        .layer(from_fn(json_or_stream));
+    let record_routes = Router::new()
         .route("/FHIR/R4/{type}/{id}", any(read::nowhere))
         .route("/FHIR/R4/{type}/{id}/{*rest}", any(read::nowhere))
         .route("/FHIR/R4/at/{region}/{type}/{id}", get(read::read).fallback(only_get))
@@ -29,6 +31,7 @@ pub fn router(health: GatewayHealth) -> Router {
             get(read::vread).fallback(only_get),
         )
         .layer(from_fn(json_only))
+        .merge(search_routes)
         .layer(from_fn_with_state(gateway.journal().clone(), record))
         .layer(from_fn_with_state(gateway.gatekeeper().clone(), identify));
     let open_routes = Router::new()

@@ -1,7 +1,5 @@
 //! How every region ended, counted: whether the answer is complete, and what is told if it is not.
 
-use std::fmt::Write as _;
-
 use fhir::identifier::OdsCode;
 use fhir::outcome::{Issue, IssueCode, Severity};
 use http::{HeaderName, HeaderValue};
@@ -110,17 +108,11 @@ impl Tally {
 
     /// The value of `X-Federation-Regions`; empty counts as ok.
     pub fn header(&self) -> HeaderValue {
-        let mut text = format!("total={}", self.rows.len());
-        let ok = self.rows.iter().filter(|row| row.status.is_complete()).count();
-        if ok > 0 {
-            let _ = write!(text, ",ok={ok}");
-        }
-        for status in RegionStatus::ALL.into_iter().filter(|s| !s.is_complete()) {
-            let count = self.rows.iter().filter(|row| row.status == status).count();
-            if count > 0 {
-                let _ = write!(text, ",{}={count}", status.as_str());
-            }
-        }
+        let statuses: Vec<_> = self.rows.iter().map(|row| row.status).collect();
+        let counted = counts(&statuses);
+        let counted: Vec<_> =
+            counted.iter().map(|(name, count)| format!("{name}={count}")).collect();
+        let text = counted.join(",");
         HeaderValue::from_str(&text).expect("codes and numbers are visible ASCII")
     }
 
@@ -134,6 +126,17 @@ impl Tally {
             regions: self.header(),
         }
     }
+}
+
+/// How many regions there are, how many are in the answer, and how each of the others ended; none
+/// is counted as 0 but the first.
+pub fn counts(statuses: &[RegionStatus]) -> Vec<(&'static str, usize)> {
+    let of = |wanted: &dyn Fn(&RegionStatus) -> bool| statuses.iter().filter(|s| wanted(s)).count();
+    let mut counts = vec![("total", statuses.len()), ("ok", of(&|status| status.is_complete()))];
+    let missing = RegionStatus::ALL.into_iter().filter(|status| !status.is_complete());
+    counts.extend(missing.map(|status| (status.as_str(), of(&|s| *s == status))));
+    counts.retain(|(name, count)| *count > 0 || *name == "total");
+    counts
 }
 
 /// What is told instead of an answer that would miss too much.

@@ -26,9 +26,14 @@ impl Answer {
         Self::of(StatusCode::OK, media, body.into())
     }
 
-    fn of(status: StatusCode, media: HeaderValue, body: Bytes) -> Self {
+    /// Content of its own media type that is sent while it comes to be.
+    pub fn stream(media: HeaderValue, body: Body) -> Self {
+        Self::of(StatusCode::OK, media, body)
+    }
+
+    fn of(status: StatusCode, media: HeaderValue, body: impl Into<Body>) -> Self {
         let mut answer = Self::empty(status);
-        *answer.response.body_mut() = Body::from(body);
+        *answer.response.body_mut() = body.into();
         answer.with(CONTENT_TYPE, media)
     }
 

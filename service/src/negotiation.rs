@@ -3,6 +3,9 @@
 //!
 //! What is asked for is weighed as HTTP has it: the most exact range that a media type is in counts,
 //! and `q=0` rules it out. `_format` overrides `Accept`; `_pretty=true` is a courtesy to people.
+//!
+//! Where an answer can be sent part by part ([`json_or_stream`]), it is for those who ask for that by
+//! name, and rather than for FHIR JSON.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -29,6 +32,62 @@ pub async fn json_only(request: Request, next: Next) -> Response {
 pub async fn json_or_binary(request: Request, next: Next) -> Response {
     let raw = reads_binary(request.method(), request.uri().path());
     negotiate(raw, request, next).await
+}
+
+/// Middleware: as [`json_only`], but the answer may be streamed: [`Streamed`] among the request's
+/// extensions says that it is to be, and how.
+pub async fn json_or_stream(mut request: Request, next: Next) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    match Streamed::asked_for(request.headers(), query) {
+        Some(streamed) => {
+            request.extensions_mut().insert(streamed);
+            next.run(request).await
+        }
+        None => negotiate(false, request, next).await,
+    }
+}
+
+/// How an answer is sent part by part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Streamed {
+    /// Server-sent events, <https://html.spec.whatwg.org/multipage/server-sent-events.html>
+    EventStream,
+    /// One JSON value a line, <https://hl7.org/fhir/R4/nd-json.html>
+    Ndjson,
+}
+
+impl Streamed {
+    const ALL: [Self; 2] = [Self::EventStream, Self::Ndjson];
+
+    /// Its media type.
+    pub fn media(self) -> &'static str {
+        self.names()[0]
+    }
+
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::EventStream => &["text/event-stream"],
+            Self::Ndjson => {
+                &["application/fhir+ndjson", "application/ndjson", "application/x-ndjson"]
+            }
+        }
+    }
+
+    /// Nobody who did not name it is sent a stream.
+    fn asked_for(headers: &HeaderMap, query: &str) -> Option<Self> {
+        if let Some(format) = format(query) {
+            let format = spelled(format);
+            return Self::ALL.into_iter().find(|stream| stream.names().contains(&&*format));
+        }
+        let mut best = (None, Welcome::of(headers, &JSON));
+        for stream in Self::ALL {
+            let welcome = Welcome::of(headers, stream.names());
+            if welcome.exactness == EXACT && welcome.weight > 0.0 && welcome.exceeds(&best.1) {
+                best = (Some(stream), welcome);
+            }
+        }
+        best.0
+    }
 }
 
 async fn negotiate(raw: bool, request: Request, next: Next) -> Response {
@@ -89,6 +148,12 @@ fn format(query: &str) -> Option<&str> {
 }
 
 fn is_json_format(format: &str) -> bool {
+    let text = spelled(format);
+    text == "json" || Range::parse(&text).is_some_and(|range| range.weight_of(&JSON).1 == EXACT)
+}
+
+/// A `_format` as it is meant, in lower case.
+fn spelled(format: &str) -> String {
     let mut text = format.to_ascii_lowercase();
     // A raw `+` in a query is a space once decoded; all spellings are in use.
     let spellings = [
@@ -103,8 +168,7 @@ fn is_json_format(format: &str) -> bool {
     for (spelling, meant) in spellings {
         text = text.replace(spelling, meant);
     }
-    let text = text.replace(";+", ";");
-    text == "json" || Range::parse(&text).is_some_and(|range| range.weight_of(&JSON).1 == EXACT)
+    text.replace(";+", ";")
 }
 
 /// How exactly a range names a media type: by name, by its first half, or as anything.
@@ -283,6 +347,36 @@ mod tests {
         }
         assert!(!prefers(None, ""));
         assert!(!prefers(Some("image/png"), "_format=json"));
+    }
+
+    #[test]
+    fn a_stream_is_for_those_who_name_it() {
+        let asked = |accept: Option<&'static str>, query| {
+            let headers = accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept)));
+            Streamed::asked_for(&headers.into_iter().collect(), query)
+        };
+        let (events, lines) = (Some(Streamed::EventStream), Some(Streamed::Ndjson));
+        for (accept, expected) in [
+            ("text/event-stream", events),
+            ("Text/Event-Stream, application/fhir+json;q=0.9", events),
+            ("text/event-stream, */*", events),
+            ("application/fhir+ndjson", lines),
+            ("application/x-ndjson", lines),
+            ("text/event-stream;q=0.5, application/fhir+ndjson", lines),
+            ("application/fhir+json, text/event-stream", None),
+            ("application/json, text/event-stream;q=0.5", None),
+            ("text/event-stream;q=0", None),
+            ("text/*", None),
+            ("application/*", None),
+            ("*/*", None),
+            ("image/png", None),
+        ] {
+            assert_eq!(asked(Some(accept), ""), expected, "{accept}");
+        }
+        assert_eq!(asked(None, ""), None);
+        assert_eq!(asked(None, "_format=text/event-stream"), events);
+        assert_eq!(asked(None, "a=b&_format=application%2Ffhir%2Bndjson"), lines);
+        assert_eq!(asked(Some("text/event-stream"), "_format=json"), None);
     }
 
     #[test]

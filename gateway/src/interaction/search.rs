@@ -1,6 +1,7 @@
 //! search: one question about one patient, asked of every region that holds something.
 //! <https://hl7.org/fhir/R4/http.html#search>
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
@@ -9,6 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use service::answer::Answer;
 use service::body;
 use service::journal::Detail;
+use service::negotiation::Streamed;
 use service::refusal::Refusal;
 
 use crate::Gateway;
@@ -18,6 +20,7 @@ use crate::error::GatewayError;
 use crate::fan_out::{Collected, fan_out};
 use crate::health::SearchEnd;
 use crate::question::Question;
+use crate::stream::stream;
 use crate::tally::{COMPLETE, REGIONS};
 
 /// From this size on, a merge leaves the threads that serve connections.
@@ -29,8 +32,9 @@ pub async fn get(
     context: Context,
     type_name: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
+    streamed: Option<Extension<Streamed>>,
 ) -> Result<Answer, Refusal> {
-    answer(&gateway, &context, type_name, &query.unwrap_or_default()).await
+    answer(&gateway, &context, type_name, &query.unwrap_or_default(), streamed).await
 }
 
 /// `POST /{type}/_search`: the number stays out of the URL; the journal keeps the form.
@@ -39,6 +43,7 @@ pub async fn post(
     context: Context,
     type_name: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
+    streamed: Option<Extension<Streamed>>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -47,7 +52,7 @@ pub async fn post(
         Err(refusal) => return refusal.into_response(),
     };
     let pairs = format!("{}&{form}", query.unwrap_or_default());
-    let answer = answer(&gateway, &context, type_name, &pairs).await;
+    let answer = answer(&gateway, &context, type_name, &pairs, streamed).await;
     let mut response = answer.into_response();
     response.extensions_mut().insert(Detail(form));
     response
@@ -58,7 +63,15 @@ async fn answer(
     context: &Context,
     type_name: Result<Path<String>, PathRejection>,
     pairs: &str,
+    streamed: Option<Extension<Streamed>>,
 ) -> Result<Answer, Refusal> {
+    if let Some(Extension(streamed)) = streamed {
+        let answer = in_parts(gateway, context, type_name, pairs, streamed).await;
+        return answer.map_err(|error| {
+            gateway.counters().search(SearchEnd::Refused);
+            error.into()
+        });
+    }
     let result = ask(gateway, context, type_name, pairs).await;
     gateway.counters().search(match &result {
         Ok(composed) if composed.complete => SearchEnd::Complete,
@@ -72,14 +85,33 @@ async fn answer(
         .with(REGIONS, composed.regions))
 }
 
+async fn in_parts(
+    gateway: &Gateway,
+    context: &Context,
+    type_name: Result<Path<String>, PathRejection>,
+    pairs: &str,
+    streamed: Streamed,
+) -> Result<Answer, GatewayError> {
+    let question = question(context, type_name, pairs)?;
+    stream(gateway, context, question, pairs, streamed).await
+}
+
+fn question(
+    context: &Context,
+    type_name: Result<Path<String>, PathRejection>,
+    pairs: &str,
+) -> Result<Question, GatewayError> {
+    let Path(type_name) = type_name.map_err(|_| GatewayError::UnknownType)?;
+    Question::parse(&type_name, pairs, context.handling)
+}
+
 async fn ask(
     gateway: &Gateway,
     context: &Context,
     type_name: Result<Path<String>, PathRejection>,
     pairs: &str,
 ) -> Result<Composed, GatewayError> {
-    let Path(type_name) = type_name.map_err(|_| GatewayError::UnknownType)?;
-    let question = Question::parse(&type_name, pairs, context.handling)?;
+    let question = question(context, type_name, pairs)?;
     let collected = fan_out(gateway, &question, context).await?;
     if bytes(&collected) <= INLINE_BYTES_MAX {
         return compose(gateway, &question, &collected);

@@ -1,6 +1,6 @@
 //! A question while its parameters are taken, one by one: which are known, what each does.
 
-use fhir::identifier::PatientNumber;
+use fhir::identifier::{OdsCode, PatientNumber};
 use fhir::outcome::{Issue, IssueCode, Severity};
 
 use super::{Dedup, Handling, Order, Question};
@@ -13,6 +13,8 @@ const SORT: &str = "Across regions only one date can be sorted by: _lastUpdated 
                     parameter of the type, newest first with a minus sign before it.";
 const SUMMARY: &str = "Across regions only _summary=count and _summary=false are supported.";
 const ELEMENTS: &str = "Resources are passed on as their regions hold them, whole.";
+const REGION: &str = "region takes the organisation codes of the regions to ask, with commas between \
+                      them, and is given once.";
 const INCLUDE: &str = "Across regions only the patient can be included: read other references at \
                        their own at/{region}/{type}/{id}.";
 
@@ -23,6 +25,7 @@ pub(super) struct Draft {
     number: Option<PatientNumber>,
     forwarded: Vec<(String, String)>,
     executed: Vec<(String, String)>,
+    regions: Vec<OdsCode>,
     order: Order,
     dedup: Dedup,
     count_only: bool,
@@ -40,6 +43,7 @@ impl Draft {
             number: None,
             forwarded: Vec::new(),
             executed: Vec::new(),
+            regions: Vec::new(),
             order,
             dedup: Dedup::Link,
             count_only: false,
@@ -58,6 +62,7 @@ impl Draft {
             "_summary" => self.summary(&value)?,
             "dedup" => self.dedup(&value)?,
             "incomplete" => self.incomplete(&value)?,
+            "region" => self.region(&value)?,
             "_total" => true,
             "_elements" => return Err(GatewayError::NotSupported(name, ELEMENTS)),
             _ if is_include(&name) => self.include(&name, &value)?,
@@ -81,6 +86,7 @@ impl Draft {
             number,
             forwarded: self.forwarded,
             executed: self.executed,
+            regions: self.regions,
             order: self.order,
             dedup: self.dedup,
             count_only: self.count_only,
@@ -171,6 +177,15 @@ impl Draft {
                 return Err(GatewayError::BadValue("incomplete", text));
             }
         };
+        Ok(true)
+    }
+
+    fn region(&mut self, value: &str) -> Result<bool, GatewayError> {
+        if !self.regions.is_empty() {
+            return Err(GatewayError::BadValue("region", REGION));
+        }
+        let codes: Result<Vec<OdsCode>, _> = value.split(',').map(str::parse).collect();
+        self.regions = codes.map_err(|_| GatewayError::BadValue("region", REGION))?;
         Ok(true)
     }
 

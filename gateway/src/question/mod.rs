@@ -4,7 +4,7 @@
 //! | parameter | who executes it |
 //! |---|---|
 //! | the patient's number | each region, as its own `patient.identifier` |
-//! | `_sort`, `dedup`, `incomplete`, `_summary=count`, `_count=0` | the gateway |
+//! | `_sort`, `dedup`, `incomplete`, `region`, `_summary=count`, `_count=0` | the gateway |
 //! | `_include` of the patient | the gateway, which asks for it always |
 //! | `_count` | nobody yet: refused under `handling=strict`, else left out and named |
 //! | `_summary`, `_elements`, other includes | nobody: refused |
@@ -13,7 +13,7 @@
 mod draft;
 
 use fhir::definitions::ResourceType;
-use fhir::identifier::PatientNumber;
+use fhir::identifier::{OdsCode, PatientNumber};
 use fhir::outcome::Issue;
 use url::form_urlencoded;
 
@@ -52,6 +52,8 @@ pub struct Question {
     pub forwarded: Vec<(String, String)>,
     /// What is executed at all, as the caller put it; the `self` link.
     pub executed: Vec<(String, String)>,
+    /// The only regions that are asked; none for all that hold something.
+    pub regions: Vec<OdsCode>,
     /// How the entries are ordered.
     pub order: Order,
     /// What happens to entries that are the same fact.
@@ -90,6 +92,11 @@ impl Question {
             }
         }
         draft.finish()
+    }
+
+    /// Whether an organisation is one of those that are to be asked.
+    pub fn asks(&self, ods: &OdsCode) -> bool {
+        self.regions.is_empty() || self.regions.contains(ods)
     }
 
     /// The `self` link, without the parameters that some region left out.
