@@ -2,6 +2,7 @@
 
 use fhir::OWN_SYSTEM;
 use fhir::bundle::{SearchMode, SearchsetWriter};
+use fhir::identifier::PatientNumber;
 use fhir::instant::format_instant;
 use fhir::outcome::{Issue, OperationOutcome, Severity};
 use http::HeaderValue;
@@ -9,12 +10,12 @@ use http::HeaderValue;
 use crate::Gateway;
 use crate::error::GatewayError;
 use crate::fan_out::Collected;
-use crate::merge::check::{Expected, check};
+use crate::merge::check::{Asked, Expected, check};
 use crate::merge::demographics::disagreements;
 use crate::merge::key::Reading;
-use crate::merge::{Merged, Shown, Source, merge};
+use crate::merge::{Merged, Shown, Source, merge, rules};
 use crate::outcome::RegionStatus;
-use crate::question::Question;
+use crate::question::{Dedup, Question};
 use crate::remarks;
 use crate::tally::Tally;
 
@@ -60,8 +61,7 @@ pub fn compose(
     let unsaid: Vec<_> = unsaid.map(|name| remarks::parameter_left_out(name)).collect();
     issues.extend(unsaid);
     if !question.count_only {
-        let found = merged.findings.iter();
-        issues.extend(found.map(|found| remarks::finding(gateway.base(), &merged, *found)));
+        issues.extend(remarks::findings(gateway.base(), &merged));
     }
     if tally.is_unregistered(collected.located) {
         issues.push(remarks::unregistered());
@@ -81,11 +81,7 @@ fn sources<'a>(
     collected: &'a Collected,
     tally: &mut Tally,
 ) -> Vec<Source<'a>> {
-    let expected = Expected {
-        resource_type: question.kind.name(),
-        numbers: &collected.numbers,
-        reading: Reading { subjects: &question.kind.subjects, dates: &question.order.dates },
-    };
+    let expected = expected(question, &collected.numbers);
     let mut sources = Vec::new();
     for answer in &collected.answers {
         let region = &*answer.region;
@@ -113,6 +109,15 @@ fn sources<'a>(
         }
     }
     sources
+}
+
+fn expected<'p>(question: &'p Question, numbers: &'p [PatientNumber]) -> Expected<'p> {
+    let kind = question.kind;
+    let told_apart = question.dedup != Dedup::Off && !question.count_only;
+    let members = if told_apart { rules::members(kind.resource_type) } else { &[] };
+    let reading = Reading { subjects: &kind.subjects, dates: &question.order.dates, members };
+    let asked = Asked::Type(kind.resource_type, reading);
+    Expected { asked, numbers, includes: false, told_apart }
 }
 
 fn note(gateway: &Gateway, ods: &fhir::identifier::OdsCode, status: RegionStatus) {

@@ -290,7 +290,7 @@ async fn the_same_fact_is_linked_folded_or_a_conflict() {
     };
     let linked = world.observations("").await;
     assert_eq!(linked.matches().len(), 5);
-    assert_eq!(codes(&linked), ["duplicate", "duplicate", "conflict"]);
+    assert_eq!(codes(&linked), ["conflict", "duplicate", "duplicate"]);
     assert_eq!(linked.header("x-federation-complete"), "true");
     let folded = world.observations("&dedup=fold").await;
     assert_eq!((folded.matches().len(), &folded.body["total"]), (3, &json!(3)));

@@ -33,7 +33,7 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new(kind: &'static Kind, handling: Handling) -> Self {
-        let order = Order { dates: kind.clinical_dates(), descending: true };
+        let order = Order { dates: kind.clinical_dates().to_vec(), descending: true };
         Self {
             kind,
             handling,
