@@ -92,9 +92,14 @@ impl SearchsetWriter {
 
     /// Adds an OperationOutcome about the search.
     pub fn outcome(&mut self, outcome: &OperationOutcome) {
+        self.transient(&outcome.to_json(), SearchMode::Outcome);
+    }
+
+    /// Adds a resource that is stored nowhere, so that no URL leads to it.
+    pub fn transient(&mut self, resource: &[u8], mode: SearchMode) {
         self.open_entry();
         self.out.extend_from_slice(br#"{"resource":"#);
-        self.close_entry(&outcome.to_json(), SearchMode::Outcome);
+        self.close_entry(resource, mode);
     }
 
     fn open_entry(&mut self) {

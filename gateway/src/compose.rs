@@ -10,6 +10,7 @@ use http::HeaderValue;
 use crate::Gateway;
 use crate::error::GatewayError;
 use crate::fan_out::Collected;
+use crate::linkage::linkages;
 use crate::merge::check::{Asked, Expected, check};
 use crate::merge::demographics::disagreements;
 use crate::merge::key::Reading;
@@ -182,8 +183,15 @@ fn write(
     if !question.count_only {
         merged.shown().for_each(|shown| entry(shown, SearchMode::Match));
     }
+    if !question.count_only {
+        merged.includes.iter().for_each(|shown| entry(shown, SearchMode::Include));
+    }
     if question.show_patient && !question.count_only {
         merged.patients.iter().for_each(|shown| entry(shown, SearchMode::Include));
+    }
+    if !question.count_only {
+        let linkages = linkages(merged, gateway.ods());
+        linkages.iter().for_each(|linkage| writer.transient(linkage, SearchMode::Include));
     }
     writer.finish()
 }
