@@ -3,6 +3,7 @@
 
 mod faults;
 mod identity;
+mod merge;
 mod world;
 
 use std::sync::{Arc, Mutex, Weak};
