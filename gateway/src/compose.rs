@@ -11,7 +11,7 @@ use crate::Gateway;
 use crate::error::GatewayError;
 use crate::fan_out::Collected;
 use crate::linkage::linkages;
-use crate::merge::check::{Asked, Expected, check};
+use crate::merge::check::{Asked, Candidate, Expected, check};
 use crate::merge::demographics::disagreements;
 use crate::merge::key::Reading;
 use crate::merge::{Merged, Shown, Source, merge, rules};
@@ -117,8 +117,11 @@ fn expected<'p>(question: &'p Question, numbers: &'p [PatientNumber]) -> Expecte
     let told_apart = question.dedup != Dedup::Off && !question.count_only;
     let members = if told_apart { rules::members(kind.resource_type) } else { &[] };
     let reading = Reading { subjects: &kind.subjects, dates: &question.order.dates, members };
-    let asked = Asked::Type(kind.resource_type, reading);
-    Expected { asked, numbers, includes: false, told_apart }
+    let asked = match question.everything {
+        Some(_) => Asked::Everything,
+        None => Asked::Type(kind.resource_type, reading),
+    };
+    Expected { asked, numbers, includes: question.has_includes(), told_apart }
 }
 
 fn note(gateway: &Gateway, ods: &fhir::identifier::OdsCode, status: RegionStatus) {
@@ -178,7 +181,9 @@ fn write(
     let mut entry = |shown: &Shown<'_>, mode| {
         let canonical = shown.canonical_url();
         let links = [("canonical", canonical.as_str())];
-        writer.entry(&shown.full_url(gateway.base()), &links, shown.candidate.resource, mode);
+        let Candidate { key, resource } = &shown.candidate;
+        let part = question.part(&key.resource_type, resource);
+        writer.entry(&shown.full_url(gateway.base()), &links, &part, mode);
     };
     if !question.count_only {
         merged.shown().for_each(|shown| entry(shown, SearchMode::Match));
@@ -190,8 +195,9 @@ fn write(
         merged.patients.iter().for_each(|shown| entry(shown, SearchMode::Include));
     }
     if !question.count_only {
-        let linkages = linkages(merged, gateway.ods());
-        linkages.iter().for_each(|linkage| writer.transient(linkage, SearchMode::Include));
+        for linkage in linkages(merged, gateway.ods()) {
+            writer.transient(&linkage, SearchMode::Include);
+        }
     }
     writer.finish()
 }

@@ -51,9 +51,7 @@ pub async fn fan_out(
     context: &Context,
 ) -> Result<Collected, GatewayError> {
     let page_size = gateway.federation().page_size;
-    let search = |numbers: &[PatientNumber]| {
-        HubSearch::of_patient(question.kind, numbers, &question.forwarded, page_size)
-    };
+    let search = |numbers: &[PatientNumber]| HubSearch::of_question(question, numbers, page_size);
     let person = gateway.links().person(question.number);
     let mut asked = FuturesUnordered::new();
     let mut answers = Vec::new();

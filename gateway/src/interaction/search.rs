@@ -59,7 +59,19 @@ async fn answer(
     type_name: Result<Path<String>, PathRejection>,
     pairs: &str,
 ) -> Result<Answer, Refusal> {
-    let result = ask(gateway, context, type_name, pairs).await;
+    respond(gateway, context, question(context, type_name, pairs)).await
+}
+
+/// Asks the question, if it is one, and says how complete the answer is.
+pub(super) async fn respond(
+    gateway: &Gateway,
+    context: &Context,
+    question: Result<Question, GatewayError>,
+) -> Result<Answer, Refusal> {
+    let result = match question {
+        Ok(question) => ask(gateway, context, question).await,
+        Err(error) => Err(error),
+    };
     gateway.counters().search(match &result {
         Ok(composed) if composed.complete => SearchEnd::Complete,
         Ok(_) => SearchEnd::Partial,
@@ -72,14 +84,20 @@ async fn answer(
         .with(REGIONS, composed.regions))
 }
 
-async fn ask(
-    gateway: &Gateway,
+fn question(
     context: &Context,
     type_name: Result<Path<String>, PathRejection>,
     pairs: &str,
-) -> Result<Composed, GatewayError> {
+) -> Result<Question, GatewayError> {
     let Path(type_name) = type_name.map_err(|_| GatewayError::UnknownType)?;
-    let question = Question::parse(&type_name, pairs, context.handling)?;
+    Question::parse(&type_name, pairs, context.handling)
+}
+
+async fn ask(
+    gateway: &Gateway,
+    context: &Context,
+    question: Question,
+) -> Result<Composed, GatewayError> {
     let collected = fan_out(gateway, &question, context).await?;
     if bytes(&collected) <= INLINE_BYTES_MAX {
         return compose(gateway, &question, &collected);

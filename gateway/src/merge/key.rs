@@ -104,6 +104,11 @@ impl<'a> Key<'a> {
 }
 
 impl Reading<'static> {
+    /// What is read of Patients when only their identifiers matter.
+    pub fn of_patients() -> Self {
+        Self { subjects: &[], dates: &[], members: &[] }
+    }
+
     /// What is read of a resource of any type; `told_apart`: also what tells it from others.
     pub fn of(resource_type: ResourceType, told_apart: bool) -> Self {
         let dates = Kind::of(resource_type).map_or(&[][..], Kind::clinical_dates);
@@ -136,13 +141,9 @@ impl Reading<'_> {
         Ok(key)
     }
 
-    /// Whether a member is looked at; if also to tell the resource apart, under which name.
-    fn looks_at(&self, name: &str) -> Option<Option<&'static str>> {
-        let member = self.members.iter().find(|member| **member == name).copied();
-        let named = |path: &Path| path[0] == name;
-        let looked =
-            member.is_some() || self.subjects.iter().any(named) || self.dates.iter().any(named);
-        looked.then_some(member)
+    /// Whether a member says whose or when it is.
+    fn looks_at(&self, name: &str) -> bool {
+        self.subjects.iter().chain(self.dates).any(|path| path[0] == name)
     }
 
     fn date_of(&self, found: &[Option<&RawValue>]) -> Option<i64> {
@@ -194,10 +195,11 @@ impl<'de> Visitor<'de> for Reading<'_> {
                 "meta" => meta = Some(members.next_value::<Meta<'de>>()?),
                 "identifier" => single(&mut key.identifier, members.next_value()?)?,
                 name => {
-                    let Some(member) = self.looks_at(name) else {
+                    let member = self.members.iter().find(|member| **member == name);
+                    if member.is_none() && !self.looks_at(name) {
                         members.next_value::<IgnoredAny>()?;
                         continue;
-                    };
+                    }
                     let raw: &RawValue = members.next_value()?;
                     keep(&mut subjects, self.subjects, name, raw)?;
                     keep(&mut dates, self.dates, name, raw)?;

@@ -210,7 +210,8 @@ fn all_of(regions: &[Vec<String>], dedup: Dedup) -> (String, Vec<usize>) {
             .map(|f| format!("{:?} {} {} {:?}", f.what, url(f.first), url(f.second), f.fields)),
     );
     said.extend(m.groups.iter().map(|group| {
-        group.iter().map(|(place, role)| format!("{} {role:?} ", url(*place))).collect()
+        let item = |(place, role): &(usize, Role)| format!("{} {role:?}", url(*place));
+        group.iter().map(item).collect::<Vec<_>>().join(" ")
     }));
     let texts = m.shown().chain(&m.includes).map(|shown| shown.candidate.resource);
     said.extend(texts.map(|text| String::from_utf8_lossy(text).into_owned()));
