@@ -75,8 +75,13 @@ impl SearchsetWriter {
 
     /// Adds an OperationOutcome about the search.
     pub fn outcome(&mut self, outcome: &OperationOutcome) {
+        self.transient(&outcome.to_json(), SearchMode::Outcome);
+    }
+
+    /// Adds a resource that is stored nowhere, so that no URL leads to it.
+    pub fn transient(&mut self, resource: &[u8], mode: SearchMode) {
         self.open_entry();
-        push_outcome(&mut self.out, &outcome.to_json());
+        push_transient(&mut self.out, resource, mode);
     }
 
     fn open_entry(&mut self) {
@@ -116,10 +121,10 @@ pub fn push_entry(
     close_entry(out, resource, mode);
 }
 
-/// Writes one entry that holds an OperationOutcome about the search, given as its text.
-pub fn push_outcome(out: &mut Vec<u8>, outcome: &[u8]) {
+/// Writes one entry of a resource that is stored nowhere.
+pub fn push_transient(out: &mut Vec<u8>, resource: &[u8], mode: SearchMode) {
     out.extend_from_slice(br#"{"resource":"#);
-    close_entry(out, outcome, SearchMode::Outcome);
+    close_entry(out, resource, mode);
 }
 
 fn close_entry(out: &mut Vec<u8>, resource: &[u8], mode: SearchMode) {

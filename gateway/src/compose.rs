@@ -11,12 +11,13 @@ use crate::Gateway;
 use crate::directory::Region;
 use crate::error::GatewayError;
 use crate::fan_out::Collected;
-use crate::merge::check::{Expected, check};
+use crate::linkage::linkages;
+use crate::merge::check::{Asked, Candidate, Expected, check};
 use crate::merge::demographics::disagreements;
 use crate::merge::key::Reading;
-use crate::merge::{Merged, Shown, Source, merge};
+use crate::merge::{Merged, Shown, Source, merge, rules};
 use crate::outcome::RegionStatus;
-use crate::question::Question;
+use crate::question::{Dedup, Question};
 use crate::remarks;
 use crate::tally::Tally;
 
@@ -90,8 +91,7 @@ pub fn assemble<'a>(
     let unsaid: Vec<_> = unsaid.map(|name| remarks::parameter_left_out(name)).collect();
     issues.extend(unsaid);
     if !question.count_only {
-        let found = merged.findings.iter();
-        issues.extend(found.map(|found| remarks::finding(gateway.base(), &merged, *found)));
+        issues.extend(remarks::findings(gateway.base(), &merged));
     }
     if tally.is_unregistered(collected.located) {
         issues.push(remarks::unregistered());
@@ -107,15 +107,6 @@ fn only(gateway: &Gateway, question: &Question, collected: &Collected) -> Option
         |region: &&Region| collected.answers.iter().any(|answer| answer.region.ods == region.ods);
     let (asked, others): (Vec<_>, Vec<_>) = chosen.map(|region| &**region).partition(is_asked);
     (!question.regions.is_empty()).then(|| remarks::only(&asked, &others))
-}
-
-/// What a region's answer has to be.
-pub fn expected<'a>(question: &'a Question, numbers: &'a [PatientNumber]) -> Expected<'a> {
-    Expected {
-        resource_type: question.kind.name(),
-        numbers,
-        reading: Reading { subjects: &question.kind.subjects, dates: &question.order.dates },
-    }
 }
 
 /// The regions' checked answers; every region is counted, whatever it sent.
@@ -153,6 +144,19 @@ fn sources<'a>(
         }
     }
     sources
+}
+
+/// What a region's answer has to be.
+pub fn expected<'p>(question: &'p Question, numbers: &'p [PatientNumber]) -> Expected<'p> {
+    let kind = question.kind;
+    let told_apart = question.dedup != Dedup::Off && !question.count_only;
+    let members = if told_apart { rules::members(kind.resource_type) } else { &[] };
+    let reading = Reading { subjects: &kind.subjects, dates: &question.order.dates, members };
+    let asked = match question.everything {
+        Some(_) => Asked::Everything,
+        None => Asked::Type(kind.resource_type, reading),
+    };
+    Expected { asked, numbers, includes: question.has_includes(), told_apart }
 }
 
 fn note(gateway: &Gateway, ods: &fhir::identifier::OdsCode, status: RegionStatus) {
@@ -212,13 +216,23 @@ fn write(
     let mut entry = |shown: &Shown<'_>, mode| {
         let canonical = shown.canonical_url();
         let links = [("canonical", canonical.as_str())];
-        writer.entry(&shown.full_url(gateway.base()), &links, shown.candidate.resource, mode);
+        let Candidate { key, resource } = &shown.candidate;
+        let part = question.part(&key.resource_type, resource);
+        writer.entry(&shown.full_url(gateway.base()), &links, &part, mode);
     };
     if !question.count_only {
         merged.shown().for_each(|shown| entry(shown, SearchMode::Match));
     }
+    if !question.count_only {
+        merged.includes.iter().for_each(|shown| entry(shown, SearchMode::Include));
+    }
     if question.show_patient && !question.count_only {
         merged.patients.iter().for_each(|shown| entry(shown, SearchMode::Include));
+    }
+    if !question.count_only {
+        for linkage in linkages(merged, gateway.ods()) {
+            writer.transient(&linkage, SearchMode::Include);
+        }
     }
     writer.finish()
 }

@@ -86,9 +86,7 @@ pub async fn begin<'a>(
         return Err(GatewayError::NotInDirectory(ods.clone()));
     }
     let page_size = gateway.federation().page_size;
-    let search = |numbers: &[PatientNumber]| {
-        HubSearch::of_patient(question.kind, numbers, &question.forwarded, page_size)
-    };
+    let search = |numbers: &[PatientNumber]| HubSearch::of_question(question, numbers, page_size);
     let person = gateway.links().person(question.number);
     let mut asked = FuturesUnordered::new();
     let mut early = Vec::new();

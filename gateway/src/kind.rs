@@ -48,6 +48,8 @@ pub struct Kind {
     pub patient: Option<&'static str>,
     /// Where a resource says whose it is.
     pub subjects: Vec<Path>,
+    /// Where the clinical date stands, the best first.
+    clinical: Vec<Path>,
     dates: Vec<(&'static str, Vec<Path>)>,
 }
 
@@ -86,10 +88,8 @@ impl Kind {
     }
 
     /// Where the clinical date stands, the best first.
-    pub fn clinical_dates(&self) -> Vec<Path> {
-        let mut dates: Vec<_> = self.dates.iter().filter_map(clinical).collect();
-        dates.sort_by_key(|(rank, _)| *rank);
-        dates.into_iter().flat_map(|(_, paths)| paths).collect()
+    pub fn clinical_dates(&self) -> &[Path] {
+        &self.clinical
     }
 
     /// The parameters by which answers can be sorted.
@@ -99,8 +99,15 @@ impl Kind {
 
     fn derive(resource_type: ResourceType) -> Option<Self> {
         let dates = dates(resource_type);
+        let clinical = clinical_dates(&dates);
         if resource_type == ResourceType::PATIENT {
-            return Some(Self { resource_type, patient: None, subjects: Vec::new(), dates });
+            return Some(Self {
+                resource_type,
+                patient: None,
+                subjects: Vec::new(),
+                clinical,
+                dates,
+            });
         }
         let leads = |parameter: &&SearchParameter| {
             parameter.kind == ParameterKind::Reference
@@ -114,9 +121,34 @@ impl Kind {
             resource_type,
             patient: Some(parameter.code),
             subjects: paths(parameter, |leaf| leaf == Leaf::Reference),
+            clinical,
             dates,
         })
     }
+}
+
+/// Where a resource of any type names the patients whose compartment it is in.
+/// <https://hl7.org/fhir/R4/compartmentdefinition-patient.html>
+pub fn owners(resource_type: ResourceType) -> &'static [Path] {
+    static OWNERS: LazyLock<Vec<Vec<Path>>> =
+        LazyLock::new(|| ResourceType::all().map(derive_owners).collect());
+    &OWNERS[resource_type.index()]
+}
+
+fn derive_owners(resource_type: ResourceType) -> Vec<Path> {
+    let codes = resource_type.patient_compartment().iter();
+    let parameters = codes.filter_map(|code| resource_type.search_parameter(code));
+    let mut owners: Vec<_> =
+        parameters.flat_map(|p| paths(p, |leaf| leaf == Leaf::Reference)).collect();
+    owners.sort();
+    owners.dedup();
+    owners
+}
+
+fn clinical_dates(dates: &[(&'static str, Vec<Path>)]) -> Vec<Path> {
+    let mut dates: Vec<_> = dates.iter().filter_map(clinical).collect();
+    dates.sort_by_key(|(rank, _)| *rank);
+    dates.into_iter().flat_map(|(_, paths)| paths).collect()
 }
 
 fn clinical(date: &(&'static str, Vec<Path>)) -> Option<(usize, Vec<Path>)> {
@@ -169,6 +201,8 @@ mod tests {
         assert_eq!(request.clinical_dates()[0], ["authoredOn"]);
         let condition = kind("Condition").unwrap();
         assert_eq!(condition.clinical_dates()[0], ["onsetDateTime"]);
+        let owners: Vec<Path> = vec![vec!["performer"], vec!["subject"]];
+        assert_eq!(owners, super::owners("Observation".parse().unwrap()));
         assert_eq!(kind("Patient").unwrap().identity_parameter(), "identifier");
         let supply = kind("SupplyRequest").unwrap();
         assert_eq!(supply.identity_parameter(), "subject:Patient.identifier");

@@ -10,7 +10,7 @@
 //! | [`fan_out`], [`region`] | many regions at once; one region's hub |
 //! | [`merge`] | many answers as one list, pure |
 //! | [`outcome`], [`tally`] | how a region can end; how all did |
-//! | [`compose`], [`remarks`] | the answer; what it says about itself |
+//! | [`compose`], [`remarks`], [`linkage`] | the answer; what it says about itself |
 //! | [`stream`](mod@stream) | the answer in parts, as regions answer |
 //! | [`query`] | the same for a person at a terminal |
 //! | [`error`] | everything that keeps it from answering, in one table |
@@ -30,6 +30,7 @@ pub mod health;
 pub mod identity;
 pub mod interaction;
 pub mod kind;
+pub mod linkage;
 pub mod locate;
 pub mod merge;
 pub mod outcome;
@@ -45,6 +46,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fhir::identifier::OdsCode;
 use service::caller::Gatekeeper;
 use service::clock::Clock;
 use service::journal::Journal;
@@ -70,6 +72,7 @@ pub struct Gateway {
 #[derive(Debug)]
 struct Inner {
     base: String,
+    ods: OdsCode,
     drain: Duration,
     identity: Identity,
     links: Links,
@@ -99,6 +102,7 @@ impl Gateway {
             interaction::capabilities::statement(&base, &config.region.name, clock.now_micros());
         let inner = Inner {
             base,
+            ods: config.region.ods.clone(),
             drain: Duration::from_millis(config.server.drain_ms),
             links: open_links(&config.identity)?,
             identity: config.identity,
@@ -138,6 +142,11 @@ impl Gateway {
     /// The FHIR base as callers see it.
     pub fn base(&self) -> &str {
         &self.inner.base
+    }
+
+    /// The organisation whose gateway it is.
+    pub(crate) fn ods(&self) -> &OdsCode {
+        &self.inner.ods
     }
 
     /// The regions that may be asked.

@@ -7,8 +7,13 @@ use fhir::outcome::{Issue, IssueCode, Severity};
 
 use crate::directory::Region;
 use crate::merge::demographics::{About, Disagreement};
-use crate::merge::fold::Finding;
+use crate::merge::fold::{Finding, What};
 use crate::merge::{Merged, Source};
+
+/// Most members that one finding names.
+const FIELDS_MAX: usize = 8;
+/// Most findings that are told one by one.
+const FINDINGS_MAX: usize = 100;
 
 /// A parameter that a region did not execute.
 pub fn parameter_left_out(name: &str) -> Issue {
@@ -78,6 +83,7 @@ pub fn disagreement(base: &str, found: &Disagreement<'_, '_>) -> Issue {
     let what = match found.about {
         About::BirthDate => "dates of birth",
         About::Gender => "genders",
+        About::Death => "statements of whether the patient has died",
     };
     let (first, second) = (called(found.first.region), called(found.second.region));
     let text = format!(
@@ -88,29 +94,78 @@ pub fn disagreement(base: &str, found: &Disagreement<'_, '_>) -> Issue {
     issue.at(found.first.full_url(base)).at(found.second.full_url(base))
 }
 
-/// A fact that reached us more than once.
-pub fn finding(base: &str, merged: &Merged<'_>, finding: Finding) -> Issue {
-    let full = |place: usize| merged.matches[place].full_url(base);
-    let canonical = |place: usize| merged.matches[place].canonical_url();
-    let issue = |severity, code, text| Issue::new(severity, code, text);
-    match finding {
-        Finding::Duplicate(first, second) => {
-            let text = "These two entries are the same fact: same identifier, same content.";
-            let issue = issue(Severity::Information, IssueCode::Duplicate, text);
-            issue.at(full(first)).at(full(second))
+/// What was found about pairs of entries, what has to be looked at first, up to a limit.
+pub fn findings(base: &str, merged: &Merged<'_>) -> Vec<Issue> {
+    let told = merged.findings.iter().take(FINDINGS_MAX);
+    let mut issues: Vec<_> = told.map(|found| finding(base, merged, found)).collect();
+    let untold = merged.findings.get(FINDINGS_MAX..).unwrap_or_default();
+    if !untold.is_empty() {
+        let warnings = untold.iter().filter(|found| found.what.is_warning()).count();
+        let severity = if warnings > 0 { Severity::Warning } else { Severity::Information };
+        let text = format!(
+            "{} more pairs of entries are the same, alike or at odds with each other, of which \
+             {warnings} have to be compared: ask for less, by date, code or type.",
+            untold.len()
+        );
+        issues.push(Issue::new(severity, IssueCode::TooCostly, text));
+    }
+    issues
+}
+
+/// What was found about two entries. They are named as they are for ever, and then, if both are
+/// shown, as they stand in the answer.
+fn finding(base: &str, merged: &Merged<'_>, found: &Finding) -> Issue {
+    let severity = if found.what.is_warning() { Severity::Warning } else { Severity::Information };
+    let code = match found.what {
+        What::Duplicate | What::Folded | What::Alike => IssueCode::Duplicate,
+        What::Older | What::Described => IssueCode::Informational,
+        _ => IssueCode::Conflict,
+    };
+    let (first, second) = (merged.entry(found.first), merged.entry(found.second));
+    let issue = Issue::new(severity, code, said(found));
+    let issue = issue.at(first.canonical_url()).at(second.canonical_url());
+    if found.what == What::Folded {
+        return issue;
+    }
+    issue.at(first.full_url(base)).at(second.full_url(base))
+}
+
+fn said(found: &Finding) -> String {
+    let fields = found.fields.iter().take(FIELDS_MAX).cloned().collect::<Vec<_>>().join(", ");
+    let in_fields = if fields.is_empty() { "content".to_owned() } else { fields };
+    match found.what {
+        What::Duplicate => "These two are the same fact: same identity, same content.".into(),
+        What::Folded => "These two are the same fact, with the same identity and the same \
+                         content: the first is shown, for both."
+            .into(),
+        What::Older => "The second of these two is an older version of the first.".into(),
+        What::Conflict => format!(
+            "These two carry the same identity and differ in {in_fields}; which of them is \
+             current is not known: compare them before you rely on either."
+        ),
+        What::NewerConflict => format!(
+            "These two carry the same identity and differ in {in_fields}; the first was changed \
+             later: compare them before you rely on either."
+        ),
+        What::Described => {
+            format!("These two carry the same identity and are described differently: {in_fields}.")
         }
-        Finding::Folded(first, second) => {
-            let text = "These two are the same fact, with the same identifier and the same \
-                        content: the first is shown, for both.";
-            let issue = issue(Severity::Information, IssueCode::Duplicate, text);
-            issue.at(canonical(first)).at(canonical(second))
-        }
-        Finding::Conflict(first, second) => {
-            let text = "These two entries carry the same identifier and differ in content: \
-                        compare them before you rely on either.";
-            let issue = issue(Severity::Warning, IssueCode::Conflict, text);
-            issue.at(full(first)).at(full(second))
-        }
+        What::Alike => "These two may be the same fact: they say the same, and no source says \
+                        that they are one."
+            .into(),
+        What::AlikeConflict => format!(
+            "These two may be the same fact, and differ in {in_fields}: compare them before you \
+             rely on either."
+        ),
+        What::NoKnownAllergy => "The first of these two is an allergy, and the second says that \
+                                 none is known: find out which is right."
+            .into(),
+        What::OtherDose => "One product is active in two regions with different doses: find out \
+                            which of them the patient takes."
+            .into(),
+        What::Stopped => "One product is active in the first of these two, and stopped in the \
+                          second: find out whether the patient still takes it."
+            .into(),
     }
 }
 

@@ -11,18 +11,27 @@ use service::negotiation::{json_only, json_or_stream};
 use service::refusal::Refusal;
 
 use crate::health::GatewayHealth;
-use crate::interaction::{capabilities, read, search};
+use crate::interaction::{capabilities, everything, read, search};
 
 /// Everything the public listener serves.
 pub fn router(health: GatewayHealth) -> Router {
     let gateway = health.gateway.clone();
     let only_get = || async { Refusal::method_not_allowed("GET") };
+    let get_or_post = || async { Refusal::method_not_allowed("GET, POST") };
     let only_post = || async { Refusal::method_not_allowed("POST") };
     let search_routes = Router::new()
         .route("/FHIR/R4/{type}", get(search::get).fallback(only_get))
         .route("/FHIR/R4/{type}/_search", post(search::post).fallback(only_post))
         .layer(from_fn(json_or_stream));
     let record_routes = Router::new()
+        .route(
+            "/FHIR/R4/Patient/$everything",
+            get(everything::by_identifier).post(everything::by_identifier).fallback(get_or_post),
+        )
+        .route(
+            "/FHIR/R4/Patient/{number}/$everything",
+            get(everything::by_path).post(everything::by_path).fallback(get_or_post),
+        )
         .route("/FHIR/R4/{type}/{id}", any(read::nowhere))
         .route("/FHIR/R4/{type}/{id}/{*rest}", any(read::nowhere))
         .route("/FHIR/R4/at/{region}/{type}/{id}", get(read::read).fallback(only_get))

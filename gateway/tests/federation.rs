@@ -1,8 +1,11 @@
 //! One question to many regions: what the answer holds, and what it says is missing.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod beside;
+mod everything;
 mod faults;
 mod identity;
+mod merge;
 mod streams;
 mod world;
 
@@ -291,7 +294,7 @@ async fn the_same_fact_is_linked_folded_or_a_conflict() {
     };
     let linked = world.observations("").await;
     assert_eq!(linked.matches().len(), 5);
-    assert_eq!(codes(&linked), ["duplicate", "duplicate", "conflict"]);
+    assert_eq!(codes(&linked), ["conflict", "duplicate", "duplicate"]);
     assert_eq!(linked.header("x-federation-complete"), "true");
     let folded = world.observations("&dedup=fold").await;
     assert_eq!((folded.matches().len(), &folded.body["total"]), (3, &json!(3)));

@@ -9,6 +9,7 @@
 //! | [`correlation`] | `X-Request-ID`, `X-Correlation-ID`, `traceparent` in and out |
 //! | [`caller`] | who asks, verified; an extractor |
 //! | [`body`] | JSON in, bounded in size and time |
+//! | [`parameters`] | what an operation is given, in URL and body |
 //! | [`encoding`] | gzip in and out |
 //! | [`negotiation`] | `Accept` and `_format`: JSON or 406 |
 //! | [`answer`] | a resource out: ETag, Last-Modified, Location |
@@ -29,6 +30,7 @@ pub mod correlation;
 pub mod encoding;
 pub mod journal;
 pub mod negotiation;
+pub mod parameters;
 pub mod program;
 pub mod refusal;
 pub mod serve;

@@ -1,6 +1,7 @@
 //! capabilities: what can be asked here. <https://hl7.org/fhir/R4/http.html#capabilities>
 
 use axum::extract::State;
+use fhir::definitions::ParameterKind;
 use fhir::instant::format_instant;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -30,7 +31,10 @@ pub fn statement(base: &str, region: &str, started_micros: i64) -> Vec<u8> {
             "mode": "server",
             "documentation": "Every search is about one patient, named by NHS, CHI or H&C number \
              with its system, and is asked of every region that holds something. A single \
-             resource is read at at/{region}/{type}/{id}, the fullUrl of its entry.",
+             resource is read at at/{region}/{type}/{id}, the fullUrl of its entry. _include and \
+             _revinclude are executed by each region; _elements and _summary here. What is one \
+             fact, or may be, is named by a Linkage beside the matches; dedup=off leaves it \
+             unsaid, dedup=fold shows equal copies once.",
             "resource": resources,
         }],
     });
@@ -55,8 +59,20 @@ fn resource(kind: &Kind) -> Value {
         "versioning": "versioned",
         "searchParam": [identity],
     });
-    if let Some(parameter) = kind.patient {
-        resource["searchInclude"] = json!([format!("{}:{parameter}", kind.name())]);
+    let references = kind.resource_type.search_parameters().iter();
+    let references = references.filter(|p| p.kind == ParameterKind::Reference);
+    let includes: Vec<_> = references.map(|p| format!("{}:{}", kind.name(), p.code)).collect();
+    if !includes.is_empty() {
+        resource["searchInclude"] = json!(includes);
+    }
+    if kind.patient.is_none() {
+        resource["operation"] = json!([{
+            "name": "everything",
+            "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+            "documentation": "Patient/{NHS number}/$everything, or \
+                Patient/$everything?identifier=system|number; _type, _since, start and end are \
+                executed by the regions.",
+        }]);
     }
     resource
 }

@@ -72,7 +72,19 @@ async fn answer(
             error.into()
         });
     }
-    let result = ask(gateway, context, type_name, pairs).await;
+    respond(gateway, context, question(context, type_name, pairs)).await
+}
+
+/// Asks the question, if it is one, and says how complete the answer is.
+pub(super) async fn respond(
+    gateway: &Gateway,
+    context: &Context,
+    question: Result<Question, GatewayError>,
+) -> Result<Answer, Refusal> {
+    let result = match question {
+        Ok(question) => ask(gateway, context, question).await,
+        Err(error) => Err(error),
+    };
     gateway.counters().search(match &result {
         Ok(composed) if composed.complete => SearchEnd::Complete,
         Ok(_) => SearchEnd::Partial,
@@ -108,10 +120,8 @@ fn question(
 async fn ask(
     gateway: &Gateway,
     context: &Context,
-    type_name: Result<Path<String>, PathRejection>,
-    pairs: &str,
+    question: Question,
 ) -> Result<Composed, GatewayError> {
-    let question = question(context, type_name, pairs)?;
     let collected = fan_out(gateway, &question, context).await?;
     if bytes(&collected) <= INLINE_BYTES_MAX {
         return compose(gateway, &question, &collected);

@@ -1,25 +1,55 @@
 //! Whose is it? Every entry of a region's answer is either a Patient who carries the number that
 //! was asked for, or is about one. One entry that is neither discredits the whole answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use fhir::bundle::SearchMode;
+use fhir::definitions::ResourceType;
 use fhir::identifier::PatientNumber;
 use fhir::reference::Reference;
 
-use super::key::{Key, Reading, Subject, identifiers};
+use super::key::{Identifier, Key, Reading, Subject, identifiers, type_of};
 use crate::outcome::RegionStatus;
 use crate::region::answer::RawEntry;
 
 /// What is asked of an answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'p> {
-    /// The type of the matches.
-    pub resource_type: &'p str,
+    /// What the matches are.
+    pub asked: Asked<'p>,
     /// The numbers, each of which names the patient.
     pub numbers: &'p [PatientNumber],
-    /// What is read of each resource.
-    pub reading: Reading<'p>,
+    /// Other resources than the patient were to be included.
+    pub includes: bool,
+    /// What tells resources apart is read, too.
+    pub told_apart: bool,
+}
+
+/// What the matches are.
+#[derive(Debug, Clone, Copy)]
+pub enum Asked<'p> {
+    /// Resources of one type, of which this is read.
+    Type(ResourceType, Reading<'p>),
+    /// Whatever is the patient's, and what that refers to.
+    Everything,
+}
+
+impl Expected<'_> {
+    fn read<'a>(&self, resource: &'a [u8]) -> Option<Key<'a>> {
+        let resource_type = type_of(resource)?;
+        let key = match self.asked {
+            Asked::Type(asked, reading) if asked == resource_type => reading.read(resource),
+            _ => Reading::of(resource_type, self.told_apart).read(resource),
+        };
+        key.ok().filter(|key| key.resource_type == resource_type.as_str())
+    }
+
+    fn is_match(&self, key: &Key<'_>) -> bool {
+        match self.asked {
+            Asked::Type(asked, _) => key.resource_type == asked.as_str(),
+            Asked::Everything => true,
+        }
+    }
 }
 
 /// A resource and what was read of it.
@@ -38,6 +68,8 @@ pub struct Checked<'a> {
     pub matches: Vec<Candidate<'a>>,
     /// The Patients beside them, each once.
     pub patients: Vec<Candidate<'a>>,
+    /// What else stands beside them, each once: of nobody, or the patient's too.
+    pub includes: Vec<Candidate<'a>>,
     /// Matches that were sent again, on another page; the newest of each is among the matches.
     pub repeated: usize,
     /// Its Patients carry the number as a former one.
@@ -52,47 +84,52 @@ pub fn check<'a>(
     base: &str,
     expected: &Expected<'_>,
 ) -> Result<Checked<'a>, RegionStatus> {
-    let mut checked = Checked::default();
-    let mut matches = Once::default();
-    let mut patients = Once::default();
+    let (mut matches, mut patients, mut includes) =
+        (Once::default(), Once::default(), Once::default());
     for entry in entries {
-        let key = expected.reading.read(&entry.resource);
-        let key = key.map_err(|_malformed| RegionStatus::Invalid)?;
+        let key = expected.read(&entry.resource).ok_or(RegionStatus::Invalid)?;
         let candidate = Candidate { key, resource: &entry.resource };
-        let is_match = candidate.key.resource_type == expected.resource_type;
-        match (is_match, entry.mode) {
-            (true, None | Some(SearchMode::Match)) => matches.add(&mut checked.matches, candidate),
+        match (expected.is_match(&candidate.key), entry.mode) {
+            (true, None | Some(SearchMode::Match)) => matches.add(candidate),
             (_, Some(SearchMode::Match | SearchMode::Outcome)) => {
                 return Err(RegionStatus::Invalid);
             }
-            _ if candidate.key.resource_type == "Patient" => {
-                patients.add(&mut checked.patients, candidate);
-            }
+            _ if candidate.key.resource_type == "Patient" => patients.add(candidate),
+            _ if expected.includes => includes.add(candidate),
             // Nothing but the patient was to be included.
             _ => return Err(RegionStatus::Invalid),
         }
     }
-    checked.repeated = matches.repeated;
+    let mut checked = Checked {
+        repeated: matches.repeated,
+        matches: matches.kept,
+        patients: patients.kept,
+        includes: includes.kept,
+        ..Checked::default()
+    };
     belong(&mut checked, base, expected).then_some(checked).ok_or(RegionStatus::WrongPatient)
 }
 
-/// Keeps the newest of the resources with one id.
+/// Keeps the newest of the resources with one type and id.
 #[derive(Default)]
-struct Once {
+struct Once<'a> {
+    kept: Vec<Candidate<'a>>,
     places: HashMap<String, usize>,
     repeated: usize,
 }
 
-impl Once {
-    fn add<'a>(&mut self, kept: &mut Vec<Candidate<'a>>, candidate: Candidate<'a>) {
-        let Some(&place) = self.places.get(&*candidate.key.id) else {
-            self.places.insert(candidate.key.id.to_string(), kept.len());
-            kept.push(candidate);
+impl<'a> Once<'a> {
+    fn add(&mut self, candidate: Candidate<'a>) {
+        let name = format!("{}/{}", candidate.key.resource_type, candidate.key.id);
+        let Some(&place) = self.places.get(&name) else {
+            self.places.insert(name, self.kept.len());
+            self.kept.push(candidate);
             return;
         };
         self.repeated += 1;
-        if candidate.key.last_updated > kept[place].key.last_updated {
-            kept[place] = candidate;
+        let version = |candidate: &Candidate<'a>| (candidate.key.updated(), candidate.resource);
+        if version(&candidate) > version(&self.kept[place]) {
+            self.kept[place] = candidate;
         }
     }
 }
@@ -117,50 +154,103 @@ impl Carries {
 /// Whether everything belongs to those who carry the number. What belongs to somebody who only once
 /// had it is left out if another Patient has it now.
 fn belong(checked: &mut Checked<'_>, base: &str, expected: &Expected<'_>) -> bool {
-    let of_patients = expected.resource_type == "Patient";
-    let people = checked.patients.iter().chain(checked.matches.iter().filter(|_| of_patients));
-    let carries: Vec<_> = people.map(|patient| Carries::of(patient, expected.numbers)).collect();
+    let is_patient = |candidate: &&Candidate<'_>| candidate.key.resource_type == "Patient";
+    let people = || checked.patients.iter().chain(checked.matches.iter().filter(is_patient));
+    let carries: Vec<_> = people().map(|p| Carries::of(p, expected.numbers)).collect();
     if carries.contains(&Carries::Never) {
         return false;
     }
     let now = carries.contains(&Carries::Now);
+    let is_asked = |how: Carries| !now || how == Carries::Now;
+    let ids = |asked: bool| -> HashSet<String> {
+        let fitting = people().zip(&carries).filter(|(_, how)| is_asked(**how) == asked);
+        fitting.map(|(patient, _)| patient.key.id.to_string()).collect()
+    };
+    let whose = Whose { base, numbers: expected.numbers, asked: ids(true), others: ids(false) };
     checked.formerly = !now && !carries.is_empty();
-    let is_asked =
-        |patient: &Candidate<'_>| !now || Carries::of(patient, expected.numbers) == Carries::Now;
-    if of_patients {
-        let before = checked.matches.len();
-        checked.matches.retain(is_asked);
-        checked.anothers = before - checked.matches.len();
-        return true;
+    checked.patients.retain(|patient| whose.asked.contains(&*patient.key.id));
+    let mut right = true;
+    let everything = matches!(expected.asked, Asked::Everything);
+    for candidate in std::mem::take(&mut checked.matches) {
+        match whose.of(&candidate) {
+            Of::Asked => checked.matches.push(candidate),
+            Of::Other => checked.anothers += 1,
+            Of::Nobody if everything => checked.includes.push(candidate),
+            Of::Nobody | Of::Stranger => right = false,
+        }
     }
-    let (asked, others): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut checked.patients).into_iter().partition(is_asked);
-    checked.patients = asked;
-    let ids = |patients: &[Candidate<'_>]| -> Vec<String> {
-        patients.iter().map(|patient| patient.key.id.to_string()).collect()
-    };
-    let (asked, others) = (ids(&checked.patients), ids(&others));
-    let about = |candidate: &Candidate<'_>, ids: &[String]| {
-        candidate.key.subjects.iter().any(|subject| names(subject, base, ids, expected.numbers))
-    };
-    let before = checked.matches.len();
-    checked.matches.retain(|m| about(m, &asked) || !about(m, &others));
-    checked.anothers = before - checked.matches.len();
-    checked.matches.iter().all(|candidate| about(candidate, &asked))
+    checked.includes.retain(|candidate| match whose.of(candidate) {
+        Of::Asked | Of::Nobody => true,
+        Of::Other => false,
+        Of::Stranger => {
+            right = false;
+            false
+        }
+    });
+    right
 }
 
-/// Whether a reference names one of the Patients, or, having no literal part, one of the numbers.
-fn names(subject: &Subject<'_>, base: &str, ids: &[String], numbers: &[PatientNumber]) -> bool {
-    let Some(reference) = subject.reference.as_deref() else {
-        let number = subject.identifier.as_ref().and_then(super::key::Identifier::number);
-        return number.is_some_and(|number| numbers.contains(&number));
-    };
-    let own = reference.strip_prefix(base).and_then(|rest| rest.strip_prefix('/'));
-    match Reference::parse(own.unwrap_or(reference)) {
-        Reference::Relative { resource_type, id, .. } => {
-            resource_type == "Patient" && ids.iter().any(|known| known == id)
+/// Whose a resource is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// The asked patient's.
+    Asked,
+    /// Of somebody who once had the number.
+    Other,
+    /// Of a patient who never had it.
+    Stranger,
+    /// Of no patient.
+    Nobody,
+}
+
+/// The Patients of a region's answer: who is asked for, and who only once had the number.
+struct Whose<'p> {
+    base: &'p str,
+    numbers: &'p [PatientNumber],
+    asked: HashSet<String>,
+    others: HashSet<String>,
+}
+
+impl Whose<'_> {
+    fn of(&self, candidate: &Candidate<'_>) -> Of {
+        let key = &candidate.key;
+        if key.resource_type == "Patient" {
+            return self.named(&key.id);
         }
-        _ => false,
+        let named = || key.subjects.iter().map(|subject| self.of_subject(subject));
+        // A resource that names several is whoever's comes first here.
+        [Of::Asked, Of::Other, Of::Stranger]
+            .into_iter()
+            .find(|of| named().any(|named| named == *of))
+            .unwrap_or(Of::Nobody)
+    }
+
+    fn named(&self, id: &str) -> Of {
+        if self.asked.contains(id) {
+            Of::Asked
+        } else if self.others.contains(id) {
+            Of::Other
+        } else {
+            Of::Stranger
+        }
+    }
+
+    /// Whom a reference names, or, having no literal part, whose number it carries.
+    fn of_subject(&self, subject: &Subject<'_>) -> Of {
+        let Some(reference) = subject.reference.as_deref() else {
+            let number = subject.identifier.as_ref().and_then(Identifier::number);
+            return match number {
+                Some(number) if self.numbers.contains(&number) => Of::Asked,
+                Some(_) => Of::Stranger,
+                None => Of::Nobody,
+            };
+        };
+        let own = reference.strip_prefix(self.base).and_then(|rest| rest.strip_prefix('/'));
+        match Reference::parse(own.unwrap_or(reference)) {
+            Reference::Relative { resource_type: "Patient", id, .. } => self.named(id),
+            Reference::Absolute(url) if url.contains("/Patient/") => Of::Stranger,
+            _ => Of::Nobody,
+        }
     }
 }
 
@@ -192,14 +282,16 @@ mod tests {
         entry("match", &text)
     }
 
-    fn end(entries: &[RawEntry]) -> Result<(usize, usize), RegionStatus> {
+    fn expected(numbers: &[PatientNumber]) -> Expected<'_> {
         let kind = Kind::of("Observation".parse().unwrap()).unwrap();
+        let reading = Reading { subjects: &kind.subjects, dates: &[], members: &[] };
+        let asked = Asked::Type(kind.resource_type, reading);
+        Expected { asked, numbers, includes: false, told_apart: false }
+    }
+
+    fn end(entries: &[RawEntry]) -> Result<(usize, usize), RegionStatus> {
         let number = PatientNumber::parse(NHS_NUMBER, "9434765919").unwrap();
-        let expected = Expected {
-            resource_type: "Observation",
-            numbers: &[number],
-            reading: Reading { subjects: &kind.subjects, dates: &[] },
-        };
+        let expected = expected(std::slice::from_ref(&number));
         check(entries, BASE, &expected).map(|checked| (checked.matches.len(), checked.repeated))
     }
 
@@ -246,10 +338,8 @@ mod tests {
         let theirs = [once("9434765919"), observation("b", r#"{"reference":"Patient/q"}"#)];
         assert_eq!(end(&[own.clone(), theirs.clone()].concat()), Ok((1, 0)));
         assert_eq!(end(&theirs), Ok((1, 0)));
-        let kind = Kind::of("Observation".parse().unwrap()).unwrap();
         let number = PatientNumber::parse(NHS_NUMBER, "9434765919").unwrap();
-        let reading = Reading { subjects: &kind.subjects, dates: &[] };
-        let expected = Expected { resource_type: "Observation", numbers: &[number], reading };
+        let expected = expected(std::slice::from_ref(&number));
         let both = [own, theirs.clone()].concat();
         let both = check(&both, BASE, &expected).unwrap();
         assert_eq!((both.anothers, both.patients.len(), both.formerly), (1, 1, false));

@@ -1,13 +1,13 @@
 //! Whether two resources say the same: equal content, apart from what each server sets for itself.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fhir::reference::Reference;
 use serde_json::value::RawValue;
 
-use super::fold::worldwide;
 use super::key::Identifier;
+use super::names::worldwide;
 
 /// A resource's content in a form that two servers' copies of one fact share: members in order of
 /// their names; without `id`, `meta` and `text`; without the ids of local references; identifiers
@@ -17,17 +17,50 @@ pub fn canonical(resource: &[u8]) -> Option<Vec<u8>> {
     let members: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(resource).ok()?;
     let mut out = Vec::with_capacity(resource.len());
     for (name, value) in members {
-        if matches!(&*name, "id" | "meta" | "text") {
-            continue;
-        }
-        fhir::json::push_string(&mut out, &name);
-        if name == "identifier" {
-            write_any_order(&mut out, value)?;
-        } else {
-            write(&mut out, &name, value)?;
+        if !is_servers_own(&name) {
+            fhir::json::push_string(&mut out, &name);
+            out.extend(written(&name, value)?);
         }
     }
     Some(out)
+}
+
+/// One value in that form.
+pub fn canonical_value(value: &RawValue) -> Option<String> {
+    let mut out = Vec::with_capacity(value.get().len());
+    write(&mut out, "", value)?;
+    String::from_utf8(out).ok()
+}
+
+/// The members in which two resources differ, in order of their names; those that each server sets
+/// for itself do not count.
+pub fn differences(left: &[u8], right: &[u8]) -> Vec<String> {
+    let members = |resource| -> BTreeMap<Cow<'_, str>, &RawValue> {
+        serde_json::from_slice(resource).unwrap_or_default()
+    };
+    let (left, right) = (members(left), members(right));
+    let names: BTreeSet<_> = left.keys().chain(right.keys()).collect();
+    let differs = |name: &&&Cow<'_, str>| {
+        let said = |members: &BTreeMap<Cow<'_, str>, &RawValue>| {
+            members.get(**name).map(|value| written(name, value))
+        };
+        !is_servers_own(name) && said(&left) != said(&right)
+    };
+    names.iter().filter(differs).map(ToString::to_string).collect()
+}
+
+fn written(name: &str, value: &RawValue) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(value.get().len());
+    if name == "identifier" {
+        write_any_order(&mut out, value)?;
+    } else {
+        write(&mut out, name, value)?;
+    }
+    Some(out)
+}
+
+fn is_servers_own(name: &str) -> bool {
+    matches!(name, "id" | "meta" | "text")
 }
 
 fn write_any_order(out: &mut Vec<u8>, value: &RawValue) -> Option<()> {

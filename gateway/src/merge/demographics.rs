@@ -14,6 +14,8 @@ pub enum About {
     BirthDate,
     /// `gender`
     Gender,
+    /// `deceased[x]`: whether, not when.
+    Death,
 }
 
 /// Two Patients who can hardly be one person.
@@ -33,6 +35,10 @@ struct Person<'a> {
     birth_date: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     gender: Option<Cow<'a, str>>,
+    #[serde(rename = "deceasedBoolean", default)]
+    deceased: Option<bool>,
+    #[serde(rename = "deceasedDateTime", borrow, default)]
+    deceased_at: Option<Cow<'a, str>>,
 }
 
 impl<'a> Person<'a> {
@@ -44,6 +50,10 @@ impl<'a> Person<'a> {
         match about {
             About::BirthDate => self.birth_date.as_deref(),
             About::Gender => self.gender.as_deref().filter(|gender| *gender != "unknown"),
+            About::Death => {
+                let dead = self.deceased.or_else(|| self.deceased_at.as_ref().map(|_| true))?;
+                Some(if dead { "dead" } else { "alive" })
+            }
         }
     }
 }
@@ -54,7 +64,7 @@ pub fn disagreements<'m, 'a>(
 ) -> Vec<Disagreement<'m, 'a>> {
     let people: Vec<_> = patients.map(|shown| (shown, Person::of(shown))).collect();
     let mut found = Vec::new();
-    for about in [About::BirthDate, About::Gender] {
+    for about in [About::BirthDate, About::Gender, About::Death] {
         let mut said = people.iter().filter_map(|(shown, p)| Some((*shown, p.says(about)?)));
         let Some((first, text)) = said.next() else {
             continue;

@@ -1,114 +1,378 @@
 //! Facts that reached us more than once. Two entries are the same fact only if their sources say
-//! so: same type, same identifier in a system whose values are unique in the world. Then equal
-//! content may be folded; different content is a conflict, and both are shown.
+//! so: see [`names`](super::names). Then equal content may be folded, an older copy is told from
+//! the current one, and what contradicts is a conflict. Entries that are [`alike`](super::alike)
+//! are linked, and never more than that. Everything but what was folded is shown.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+
+use fhir::OWN_SYSTEM;
+use serde::Deserialize;
 
 use super::Shown;
-use super::content::canonical;
-use super::key::{Identifier, identifiers};
+use super::alike::{Products, comparable, likeness, products};
+use super::content::{canonical, differences};
+use super::contradictions;
+use super::names::names;
+use super::replaced::replaced;
+use super::rules::{Copies, Rule};
 use crate::question::Dedup;
 
-const UUID: &str = "https://tools.ietf.org/html/rfc4122";
-const URI: &str = "urn:ietf:rfc:3986";
-const CROSS_CARE_SETTING: &str = "https://fhir.nhs.uk/Id/cross-care-setting-identifier";
-
-/// What was found about two entries; places in the order of the sources.
+/// What two entries are to each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Finding {
+pub enum What {
     /// The same fact, the same content, both shown.
-    Duplicate(usize, usize),
+    Duplicate,
     /// The same fact, the same content: the first is shown and stands for the second.
-    Folded(usize, usize),
-    /// The same fact, different content, both shown.
-    Conflict(usize, usize),
+    Folded,
+    /// The second is an older version of the first.
+    Older,
+    /// The same fact, different content; which is current is not known.
+    Conflict,
+    /// The same fact, in words that matter different; the first was changed later.
+    NewerConflict,
+    /// The same person, organisation or place, described differently.
+    Described,
+    /// They may be the same fact.
+    Alike,
+    /// They may be the same fact, and contradict each other.
+    AlikeConflict,
+    /// The first is an allergy, the second says that there is none.
+    NoKnownAllergy,
+    /// One product, active in two regions with different doses.
+    OtherDose,
+    /// One product, active in the first region and stopped in the second.
+    Stopped,
 }
 
-/// Looks for facts that stand in `entries` more than once; the first place always comes before the
-/// second.
-pub fn find(entries: &[Shown<'_>], dedup: Dedup) -> Vec<Finding> {
+impl What {
+    /// Whether somebody has to compare the two before relying on either.
+    pub fn is_warning(self) -> bool {
+        !matches!(
+            self,
+            Self::Duplicate | Self::Folded | Self::Older | Self::Described | Self::Alike
+        )
+    }
+}
+
+/// What was found about two entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What they are to each other.
+    pub what: What,
+    /// The place of the one that counts first.
+    pub first: usize,
+    /// The place of the other one.
+    pub second: usize,
+    /// The members in which they differ, if that matters.
+    pub fields: Vec<String>,
+}
+
+impl Finding {
+    /// A finding without anything about members.
+    pub fn new(what: What, first: usize, second: usize) -> Self {
+        Self { what, first, second, fields: Vec::new() }
+    }
+}
+
+/// What an entry is within a group. <https://hl7.org/fhir/R4/valueset-linkage-type.html>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The one that counts first.
+    Source,
+    /// Another account of the same.
+    Alternate,
+    /// An older version.
+    Historical,
+}
+
+impl Role {
+    /// The code in `Linkage.item.type`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Alternate => "alternate",
+            Self::Historical => "historical",
+        }
+    }
+}
+
+/// Entries that are, or may be, one fact: places, the one that counts first before all others.
+pub type Group = Vec<(usize, Role)>;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// About pairs of entries.
+    pub findings: Vec<Finding>,
+    /// The groups that they form.
+    pub groups: Vec<Group>,
+    /// The pairs about which something was found.
+    told: HashSet<(usize, usize)>,
+}
+
+impl Found {
+    /// Adds a finding, unless there is one about these two.
+    pub(super) fn tell(&mut self, finding: Finding) {
+        let pair = (finding.first.min(finding.second), finding.first.max(finding.second));
+        if self.told.insert(pair) {
+            self.findings.push(finding);
+        }
+    }
+}
+
+/// Looks for facts that stand in `entries` more than once; the first `foldable` of them may be
+/// folded.
+pub fn find(entries: &[Shown<'_>], foldable: usize, dedup: Dedup) -> Found {
+    let mut found = Found::default();
     if dedup == Dedup::Off || entries.len() < 2 {
-        return Vec::new();
+        return found;
     }
-    let mut facts = Facts::default();
-    for (place, entry) in entries.iter().enumerate() {
-        facts.add(names(entry), place);
+    let facts = Facts::of(entries);
+    let replaced = replaced(entries, &facts);
+    for &(current, old) in &replaced {
+        found.tell(Finding::new(What::Older, current, old));
     }
-    facts
-        .places
-        .iter()
-        .filter(|places| places.len() > 1)
-        .flat_map(|places| compare(entries, places, dedup))
-        .collect()
+    let survey = Survey { entries, replaced: replaced.iter().copied().collect(), foldable, dedup };
+    for places in facts.groups() {
+        survey.compare(places, &mut found);
+    }
+    for (current, old) in replaced {
+        if facts.of[current].is_none() || facts.of[current] != facts.of[old] {
+            found.groups.push(vec![(current, Role::Source), (old, Role::Historical)]);
+        }
+    }
+    if entries.iter().any(|entry| entry.source != entries[0].source) {
+        let products = products(entries.iter());
+        survey.link(&facts, &products, &mut found);
+        contradictions::of_products(entries, &products, &mut found);
+    }
+    contradictions::of_allergies(entries, &mut found);
+    found
 }
 
-/// Places by fact. An entry joins the fact of the first of its names that is known.
-#[derive(Default)]
-struct Facts {
+/// Places by fact: whatever shares a name, directly or through others, is one.
+pub(super) struct Facts {
     by_name: HashMap<String, usize>,
-    places: Vec<Vec<usize>>,
+    /// For each place the first place of its fact, if it has a name.
+    of: Vec<Option<usize>>,
 }
 
 impl Facts {
-    fn add(&mut self, names: Vec<String>, place: usize) {
-        if names.is_empty() {
-            return;
+    fn of(entries: &[Shown<'_>]) -> Self {
+        let sources = entries.iter().any(|entry| entry.candidate.key.source.is_some());
+        let mut facts = Self { by_name: HashMap::new(), of: vec![None; entries.len()] };
+        for (place, entry) in entries.iter().enumerate() {
+            let rule = Rule::of(&entry.candidate.key.resource_type);
+            for name in names(entry, rule, sources) {
+                let known = *facts.by_name.entry(name).or_insert(place);
+                facts.join(known, place);
+            }
         }
-        let known = names.iter().find_map(|name| self.by_name.get(name).copied());
-        let fact = known.unwrap_or_else(|| {
-            self.places.push(Vec::new());
-            self.places.len() - 1
+        for place in 0..entries.len() {
+            if facts.of[place].is_some() {
+                facts.of[place] = Some(facts.root(place));
+            }
+        }
+        facts
+    }
+
+    /// A place of the fact with that name.
+    pub(super) fn named(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    fn join(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.root(a), self.root(b));
+        let (first, second) = (a.min(b), a.max(b));
+        self.of[first] = Some(first);
+        self.of[second] = Some(first);
+    }
+
+    fn root(&self, mut place: usize) -> usize {
+        while let Some(before) = self.of[place].filter(|before| *before != place) {
+            place = before;
+        }
+        place
+    }
+
+    /// The facts that stand in several places, in the order of their first ones.
+    fn groups(&self) -> Vec<Vec<usize>> {
+        in_order(self.of.iter().enumerate().filter_map(|(place, fact)| Some(((*fact)?, place))))
+    }
+}
+
+/// Groups places by a key: those that have company, in the order of their first ones.
+fn in_order<K: std::hash::Hash + Eq>(pairs: impl Iterator<Item = (K, usize)>) -> Vec<Vec<usize>> {
+    let mut numbers = HashMap::new();
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (key, place) in pairs {
+        let number = *numbers.entry(key).or_insert_with(|| {
+            groups.push(Vec::new());
+            groups.len() - 1
         });
-        self.places[fact].push(place);
-        for name in names {
-            self.by_name.entry(name).or_insert(fact);
-        }
+        groups[number].push(place);
     }
+    groups.retain(|places| places.len() > 1);
+    groups
 }
 
-/// The names by which a resource is known everywhere.
-fn names(entry: &Shown<'_>) -> Vec<String> {
-    let key = &entry.candidate.key;
-    let name = |identifier: Identifier<'_>| {
-        let (system, value) = worldwide(&identifier)?;
-        Some(format!("{}|{system}|{value}", key.resource_type))
-    };
-    let carried = identifiers(key.identifier);
-    carried.into_iter().filter_map(name).collect()
+struct Survey<'m, 'a> {
+    entries: &'m [Shown<'a>],
+    /// The current one and the one it replaces, where a source says so.
+    replaced: HashSet<(usize, usize)>,
+    foldable: usize,
+    dedup: Dedup,
 }
 
-/// System and value of an identifier that is unique in the world; UUIDs and OIDs are the same in
-/// any case.
-pub(super) fn worldwide<'i>(identifier: &'i Identifier<'_>) -> Option<(&'i str, String)> {
-    let system = identifier.system.as_deref()?;
-    let value = identifier.value.as_deref()?.to_ascii_lowercase();
-    let unique = match system {
-        UUID | CROSS_CARE_SETTING => !value.is_empty(),
-        URI => value.starts_with("urn:uuid:") || value.starts_with("urn:oid:"),
-        _ => false,
-    };
-    unique.then_some((system, value))
-}
-
-/// Compares each entry of a fact with the different contents seen before it.
-fn compare(entries: &[Shown<'_>], places: &[usize], dedup: Dedup) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut contents: Vec<(usize, Option<Vec<u8>>)> = Vec::new();
-    for &place in places {
-        let content = canonical(entries[place].candidate.resource);
-        let same = contents.iter().find(|(_, seen)| content.is_some() && *seen == content);
-        match (same, contents.first()) {
-            (Some((first, _)), _) if dedup == Dedup::Fold => {
-                findings.push(Finding::Folded(*first, place));
-            }
-            (Some((first, _)), _) => findings.push(Finding::Duplicate(*first, place)),
-            (None, first) => {
-                if let Some((first, _)) = first {
-                    findings.push(Finding::Conflict(*first, place));
+impl Survey<'_, '_> {
+    /// Compares each copy of a fact with the different contents seen before it.
+    fn compare(&self, mut places: Vec<usize>, found: &mut Found) {
+        places.sort_by_cached_key(|place| self.rank(*place));
+        let mut contents: Vec<(usize, Option<Vec<u8>>)> = Vec::new();
+        let mut group: Group = Vec::with_capacity(places.len());
+        for place in places {
+            let content = canonical(self.entries[place].candidate.resource);
+            let same = contents.iter().find(|(_, seen)| content.is_some() && *seen == content);
+            let role = match (same, contents.first()) {
+                (Some((first, _)), _) => {
+                    found.tell(Finding::new(self.repeated(*first, place), *first, place));
+                    Role::Alternate
                 }
-                contents.push((place, content));
+                (None, Some((first, _))) => {
+                    let role = self.differ(*first, place, found);
+                    contents.push((place, content));
+                    role
+                }
+                (None, None) => {
+                    contents.push((place, content));
+                    Role::Source
+                }
+            };
+            group.push((place, role));
+        }
+        found.groups.push(group);
+    }
+
+    /// What a copy with equal content is. A Patient stays: others refer to it.
+    fn repeated(&self, first: usize, second: usize) -> What {
+        let may = first < self.foldable && second < self.foldable;
+        let described = self.entries[first].candidate.key.resource_type == "Patient";
+        if self.dedup == Dedup::Fold && may && !described { What::Folded } else { What::Duplicate }
+    }
+
+    /// Tells how two copies of one fact differ; what the second is to the first.
+    fn differ(&self, first: usize, second: usize, found: &mut Found) -> Role {
+        if self.replaced.contains(&(first, second)) {
+            return Role::Historical;
+        }
+        let (a, b) = (&self.entries[first], &self.entries[second]);
+        let rule = Rule::of(&a.candidate.key.resource_type);
+        let all = differences(a.candidate.resource, b.candidate.resource);
+        let mut fields = all.clone();
+        fields.retain(|name| rule.is_none_or(|rule| rule.fields.contains(&name.as_str())));
+        if rule.is_some_and(|rule| rule.copies == Copies::Descriptions) {
+            if !fields.is_empty() {
+                found.tell(Finding { what: What::Described, first, second, fields });
+            }
+            return Role::Alternate;
+        }
+        let order = newer(a, b);
+        if fields.is_empty() && order.is_none() {
+            fields = all;
+        }
+        let (what, first, second) = match (order, fields.is_empty()) {
+            (None, _) => (What::Conflict, first, second),
+            (Some(true), true) => (What::Older, first, second),
+            (Some(false), true) => (What::Older, second, first),
+            (Some(true), false) => (What::NewerConflict, first, second),
+            (Some(false), false) => (What::NewerConflict, second, first),
+        };
+        found.tell(Finding { what, first, second, fields });
+        if order == Some(true) { Role::Historical } else { Role::Alternate }
+    }
+
+    /// Links what is alike across regions and not known to be the same.
+    fn link(&self, facts: &Facts, products: &Products, found: &mut Found) {
+        let likenesses = self.entries.iter().enumerate().flat_map(|(place, entry)| {
+            let rule = Rule::of(&entry.candidate.key.resource_type);
+            let lists = rule
+                .into_iter()
+                .flat_map(|rule| rule.alike.iter().enumerate().map(move |l| (rule, l)));
+            lists.filter_map(move |(rule, (number, parts))| {
+                Some(((number, likeness(entry, rule, parts, products)?), place))
+            })
+        });
+        for mut places in in_order(likenesses) {
+            places.sort_by_cached_key(|place| self.rank(*place));
+            let same_fact =
+                |a: usize, b: usize| facts.of[a].is_some() && facts.of[a] == facts.of[b];
+            let apart = |a: usize, b: usize| {
+                self.entries[a].source != self.entries[b].source && !same_fact(a, b)
+            };
+            let mut linked = false;
+            for (number, &place) in places.iter().enumerate().skip(1) {
+                let Some(other) = places.iter().position(|other| apart(*other, place)) else {
+                    continue;
+                };
+                linked = true;
+                let (first, second) =
+                    if other < number { (places[other], place) } else { (place, places[other]) };
+                let fields = self.contradicting(first, second);
+                let what = if fields.is_empty() { What::Alike } else { What::AlikeConflict };
+                found.tell(Finding { what, first, second, fields });
+            }
+            if linked {
+                let role = |number| if number == 0 { Role::Source } else { Role::Alternate };
+                found.groups.push(places.iter().enumerate().map(|(n, p)| (*p, role(n))).collect());
             }
         }
     }
-    findings
+
+    /// The members of their rule in which two entries differ.
+    fn contradicting(&self, first: usize, second: usize) -> Vec<String> {
+        let (a, b) = (&self.entries[first].candidate.key, &self.entries[second].candidate.key);
+        let fields = Rule::of(&a.resource_type).map_or(&[][..], |rule| rule.fields);
+        let said = |raw: Option<_>| raw.map(comparable);
+        let differs = |name: &&&str| said(a.member(name)) != said(b.member(name));
+        fields.iter().filter(differs).map(ToString::to_string).collect()
+    }
+
+    /// Which copy counts first: the custodian's own, the newest, the first in the directory.
+    fn rank(&self, place: usize) -> impl Ord + use<> {
+        let entry = &self.entries[place];
+        let own = custodian(entry).is_none_or(|ods| ods == entry.region.ods.as_str());
+        (!own, Reverse(entry.candidate.key.updated()), place)
+    }
+}
+
+/// Whether the first copy of a fact is newer than the second: the custodian's own is, and what a
+/// server changed later. Nothing if that is not known.
+fn newer(a: &Shown<'_>, b: &Shown<'_>) -> Option<bool> {
+    let of_a = custodian(a).unwrap_or_else(|| a.region.ods.to_string());
+    let of_b = custodian(b).unwrap_or_else(|| b.region.ods.to_string());
+    if of_a == of_b && a.source != b.source {
+        if a.region.ods.as_str() == of_a {
+            return Some(true);
+        }
+        if b.region.ods.as_str() == of_b {
+            return Some(false);
+        }
+    }
+    let (a, b) = (a.candidate.key.updated()?, b.candidate.key.updated()?);
+    (a != b).then_some(a > b)
+}
+
+/// The organisation that a copy says it belongs to, if it is not its region's own.
+fn custodian(entry: &Shown<'_>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Tag {
+        #[serde(default)]
+        system: String,
+        #[serde(default)]
+        code: String,
+    }
+    let tags: Vec<Tag> = serde_json::from_str(entry.candidate.key.tag?.get()).ok()?;
+    let own = |tag: &Tag| tag.system.strip_prefix(OWN_SYSTEM) == Some("custodian");
+    Some(tags.into_iter().find(own)?.code.to_ascii_uppercase())
 }

@@ -5,13 +5,15 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
+use fhir::definitions::ResourceType;
 use fhir::identifier::PatientNumber;
 use fhir::instant::Interval;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::kind::Path;
+use super::rules;
+use crate::kind::{Kind, Path, owners};
 
 /// What is read of the resources of one search.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +22,8 @@ pub struct Reading<'p> {
     pub subjects: &'p [Path],
     /// Where their date stands, the best first; none for `meta.lastUpdated`.
     pub dates: &'p [Path],
+    /// The members by which they are told apart; none if nobody wants to know.
+    pub members: &'static [&'static str],
 }
 
 /// What was read of one resource.
@@ -31,6 +35,12 @@ pub struct Key<'a> {
     pub id: Cow<'a, str>,
     /// `meta.lastUpdated`
     pub last_updated: Option<Cow<'a, str>>,
+    /// `meta.source`
+    pub source: Option<Cow<'a, str>>,
+    /// `meta.tag`
+    pub tag: Option<&'a RawValue>,
+    /// The members by which it is told apart, those that there are.
+    pub members: Vec<(&'static str, &'a RawValue)>,
     /// `identifier`, one or many.
     pub identifier: Option<&'a RawValue>,
     /// Whose it is, by each path.
@@ -61,6 +71,12 @@ pub struct Identifier<'a> {
     pub value: Option<Cow<'a, str>>,
     #[serde(borrow, default, rename = "use")]
     usage: Option<Cow<'a, str>>,
+    /// Who gave it.
+    #[serde(borrow, default)]
+    pub assigner: Option<&'a RawValue>,
+    /// What else is known of it.
+    #[serde(borrow, default)]
+    pub extension: Option<&'a RawValue>,
 }
 
 impl Identifier<'_> {
@@ -75,11 +91,45 @@ impl Identifier<'_> {
     }
 }
 
+impl<'a> Key<'a> {
+    /// The text of a member by which it is told apart.
+    pub fn member(&self, name: &str) -> Option<&'a RawValue> {
+        self.members.iter().find(|(known, _)| *known == name).map(|(_, raw)| *raw)
+    }
+
+    /// When its server last changed it, in microseconds since 1970.
+    pub fn updated(&self) -> Option<i64> {
+        self.last_updated.as_deref().and_then(low)
+    }
+}
+
 impl Reading<'static> {
     /// What is read of Patients when only their identifiers matter.
     pub fn of_patients() -> Self {
-        Self { subjects: &[], dates: &[] }
+        Self { subjects: &[], dates: &[], members: &[] }
     }
+
+    /// What is read of a resource of any type; `told_apart`: also what tells it from others.
+    pub fn of(resource_type: ResourceType, told_apart: bool) -> Self {
+        let dates = Kind::of(resource_type).map_or(&[][..], Kind::clinical_dates);
+        let members = if told_apart { rules::members(resource_type) } else { &[] };
+        Self { subjects: owners(resource_type), dates, members }
+    }
+}
+
+/// The type of a resource; in most texts it stands first.
+pub fn type_of(resource: &[u8]) -> Option<ResourceType> {
+    #[derive(Deserialize)]
+    struct Typed<'a> {
+        #[serde(borrow, rename = "resourceType")]
+        resource_type: Cow<'a, str>,
+    }
+    let first = resource.strip_prefix(br#"{"resourceType":""#);
+    let first = first.and_then(|rest| rest.split(|byte| *byte == b'"').next());
+    if let Some(name) = first.and_then(|name| std::str::from_utf8(name).ok()) {
+        return name.parse().ok();
+    }
+    serde_json::from_slice::<Typed<'_>>(resource).ok()?.resource_type.parse().ok()
 }
 
 impl Reading<'_> {
@@ -89,6 +139,11 @@ impl Reading<'_> {
         let key = self.deserialize(&mut text)?;
         text.end()?;
         Ok(key)
+    }
+
+    /// Whether a member says whose or when it is.
+    fn looks_at(&self, name: &str) -> bool {
+        self.subjects.iter().chain(self.dates).any(|path| path[0] == name)
     }
 
     fn date_of(&self, found: &[Option<&RawValue>]) -> Option<i64> {
@@ -107,6 +162,10 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 struct Meta<'a> {
     #[serde(borrow, default, rename = "lastUpdated")]
     last_updated: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    source: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    tag: Option<&'a RawValue>,
 }
 
 impl<'de> DeserializeSeed<'de> for Reading<'_> {
@@ -136,30 +195,31 @@ impl<'de> Visitor<'de> for Reading<'_> {
                 "meta" => meta = Some(members.next_value::<Meta<'de>>()?),
                 "identifier" => single(&mut key.identifier, members.next_value()?)?,
                 name => {
-                    let subject = self.subjects.iter().any(|path| path[0] == name);
-                    if !subject && !self.dates.iter().any(|path| path[0] == name) {
+                    let member = self.members.iter().find(|member| **member == name);
+                    if member.is_none() && !self.looks_at(name) {
                         members.next_value::<IgnoredAny>()?;
                         continue;
                     }
                     let raw: &RawValue = members.next_value()?;
                     keep(&mut subjects, self.subjects, name, raw)?;
                     keep(&mut dates, self.dates, name, raw)?;
+                    if let Some(member) = member {
+                        distinct(&mut key.members, member, raw)?;
+                    }
                 }
             }
         }
         if key.resource_type.is_empty() || !fhir::reference::is_id(&key.id) {
             return Err(A::Error::custom("a resource without type or id"));
         }
-        key.last_updated = meta.and_then(|meta| meta.last_updated);
+        if let Some(meta) = meta {
+            (key.last_updated, key.source, key.tag) = (meta.last_updated, meta.source, meta.tag);
+        }
         for (path, raw) in self.subjects.iter().zip(subjects) {
             let found = raw.map_or_else(Vec::new, |raw| descend(raw, &path[1..]));
             key.subjects.extend(found.into_iter().filter_map(read_subject));
         }
-        key.date = if self.dates.is_empty() {
-            key.last_updated.as_deref().and_then(low)
-        } else {
-            self.date_of(&dates)
-        };
+        key.date = if self.dates.is_empty() { key.updated() } else { self.date_of(&dates) };
         Ok(key)
     }
 }
@@ -182,6 +242,18 @@ fn single<'de, E: serde::de::Error>(
     }
 }
 
+fn distinct<'de, E: serde::de::Error>(
+    kept: &mut Vec<(&'static str, &'de RawValue)>,
+    name: &'static str,
+    raw: &'de RawValue,
+) -> Result<(), E> {
+    if kept.iter().any(|(known, _)| *known == name) {
+        return Err(E::custom("a member stands twice"));
+    }
+    kept.push((name, raw));
+    Ok(())
+}
+
 fn keep<'de, E: serde::de::Error>(
     slots: &mut [Option<&'de RawValue>],
     paths: &[Path],
@@ -200,7 +272,7 @@ fn read_subject(raw: &RawValue) -> Option<Subject<'_>> {
 }
 
 /// The values at the end of a path; arrays are walked into.
-fn descend<'a>(raw: &'a RawValue, path: &[&str]) -> Vec<&'a RawValue> {
+pub(super) fn descend<'a>(raw: &'a RawValue, path: &[&str]) -> Vec<&'a RawValue> {
     if raw.get().starts_with('[') {
         let items: Vec<&RawValue> = serde_json::from_str(raw.get()).unwrap_or_default();
         return items.into_iter().flat_map(|item| descend(item, path)).collect();
@@ -244,12 +316,11 @@ pub fn identifiers(raw: Option<&RawValue>) -> Vec<Identifier<'_>> {
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
-    use crate::kind::Kind;
 
     fn read<'a>(kind: &str, text: &'a str) -> serde_json::Result<Key<'a>> {
         let kind = Kind::of(kind.parse().unwrap()).unwrap();
         let dates = kind.clinical_dates();
-        let reading = Reading { subjects: &kind.subjects, dates: &dates };
+        let reading = Reading { subjects: &kind.subjects, dates, members: &[] };
         reading.read(text.as_bytes())
     }
 

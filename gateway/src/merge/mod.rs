@@ -7,22 +7,30 @@
 //! | [`check`] | whose it is |
 //! | [`content`] | whether two resources say the same |
 //! | [`demographics`] | whether it can be one person |
-//! | [`fold`] | facts that reached us more than once |
+//! | [`rules`] | what makes two resources of a type the same, or alike: the table |
+//! | [`names`], [`alike`] | by what a resource is known everywhere; what two have in common |
+//! | [`fold`], `replaced` | facts that reached us more than once, and their versions |
+//! | `contradictions` | what cannot both be relied on |
 //!
 //! **Invariants.** For each region, entries in = entries shown + entries folded +
 //! entries of somebody who only once had the number. A resource's bytes
 //! are never edited. Only an identity that a source asserts folds anything.
 
+pub mod alike;
 pub mod check;
 pub mod content;
+mod contradictions;
 pub mod demographics;
 pub mod fold;
 pub mod key;
+pub mod names;
+mod replaced;
+pub mod rules;
 
 use std::cmp::{Ordering, Reverse};
 
 use check::{Candidate, Checked};
-use fold::Finding;
+use fold::{Finding, Found, Group, What};
 
 use crate::directory::Region;
 use crate::question::Dedup;
@@ -68,8 +76,12 @@ pub struct Merged<'a> {
     pub matches: Vec<Shown<'a>>,
     /// For each match, whether another one stands for it.
     pub folded: Vec<bool>,
-    /// Facts that reached us more than once; places among the matches.
+    /// Facts that reached us more than once, what has to be looked at first; see [`Self::entry`].
     pub findings: Vec<Finding>,
+    /// Entries that are, or may be, one fact; see [`Self::entry`].
+    pub groups: Vec<Group>,
+    /// What stands beside the matches, the patient apart.
+    pub includes: Vec<Shown<'a>>,
     /// The Patients beside the matches.
     pub patients: Vec<Shown<'a>>,
     /// Matches that a region sent twice.
@@ -77,6 +89,12 @@ pub struct Merged<'a> {
 }
 
 impl<'a> Merged<'a> {
+    /// The entry at a place: the matches come first, then what stands beside them.
+    pub fn entry(&self, place: usize) -> &Shown<'a> {
+        let beside = || &self.includes[place - self.matches.len()];
+        self.matches.get(place).unwrap_or_else(beside)
+    }
+
     /// The matches that are shown, in order.
     pub fn shown(&self) -> impl Iterator<Item = &Shown<'a>> {
         let kept = self.matches.iter().zip(&self.folded);
@@ -98,55 +116,64 @@ impl<'a> Merged<'a> {
 /// Merges the sources, which stand in the order of the directory.
 pub fn merge(sources: Vec<Source<'_>>, dedup: Dedup, descending: bool) -> Merged<'_> {
     let mut merged = Merged::default();
+    let mut entries = Vec::new();
     for (place, source) in sources.into_iter().enumerate() {
         let shown = |candidate| Shown { region: source.region, source: place, candidate };
         merged.repeated += source.checked.repeated;
-        merged.matches.extend(source.checked.matches.into_iter().map(shown));
+        entries.extend(source.checked.matches.into_iter().map(shown));
+        merged.includes.extend(source.checked.includes.into_iter().map(shown));
         merged.patients.extend(source.checked.patients.into_iter().map(shown));
     }
-    // Facts are looked for in the order of the directory, so that it decides which copy stands.
-    merged
-        .matches
-        .sort_by(|a, b| (a.source, &a.candidate.key.id).cmp(&(b.source, &b.candidate.key.id)));
-    merged
-        .patients
-        .sort_by(|a, b| (a.source, &a.candidate.key.id).cmp(&(b.source, &b.candidate.key.id)));
-    let findings = fold::find(&merged.matches, dedup);
-    merged.folded = vec![false; merged.matches.len()];
-    for finding in &findings {
-        if let Finding::Folded(_, place) = finding {
-            merged.folded[*place] = true;
-        }
-    }
-    in_order(&mut merged, findings, descending);
+    // Facts are looked for in the order of the directory, so that it decides what nothing else does.
+    entries.sort_by(by_place);
+    merged.includes.sort_by(by_place);
+    merged.patients.sort_by(by_place);
+    let matches = entries.len();
+    entries.append(&mut merged.includes);
+    let found = fold::find(&entries, matches, dedup);
+    merged.includes = entries.split_off(matches);
+    merged.matches = entries;
+    in_order(&mut merged, found, descending);
     merged
 }
 
-/// Puts the matches into the order of the answer, and the findings' places with them.
-fn in_order(merged: &mut Merged<'_>, findings: Vec<Finding>, descending: bool) {
+fn by_place(a: &Shown<'_>, b: &Shown<'_>) -> Ordering {
+    let place = |shown: &Shown<'_>| shown.source;
+    let (left, right) = (&a.candidate.key, &b.candidate.key);
+    place(a)
+        .cmp(&place(b))
+        .then_with(|| left.resource_type.cmp(&right.resource_type))
+        .then_with(|| left.id.cmp(&right.id))
+}
+
+/// Puts the matches into the order of the answer, and the places of what was found with them.
+fn in_order(merged: &mut Merged<'_>, found: Found, descending: bool) {
     let mut order: Vec<usize> = (0..merged.matches.len()).collect();
     order.sort_by(|a, b| {
         let (left, right) = (&merged.matches[*a].candidate, &merged.matches[*b].candidate);
         by_date(left.key.date, right.key.date, descending).then(a.cmp(b))
     });
-    let mut now = vec![0; order.len()];
+    let mut now: Vec<usize> = (0..order.len() + merged.includes.len()).collect();
     for (place, before) in order.iter().enumerate() {
         now[*before] = place;
     }
-    let moved = |finding| match finding {
-        Finding::Duplicate(a, b) => Finding::Duplicate(now[a], now[b]),
-        Finding::Folded(a, b) => Finding::Folded(now[a], now[b]),
-        Finding::Conflict(a, b) => Finding::Conflict(now[a], now[b]),
-    };
-    merged.findings = findings.into_iter().map(moved).collect();
-    let mut places: Vec<_> = std::mem::take(&mut merged.matches).into_iter().map(Some).collect();
-    let mut folded = Vec::with_capacity(order.len());
-    for before in order {
-        let entry = places[before].take().expect("each place stands in the order once");
-        merged.matches.push(entry);
-        folded.push(merged.folded[before]);
+    merged.findings = found.findings;
+    for finding in &mut merged.findings {
+        (finding.first, finding.second) = (now[finding.first], now[finding.second]);
     }
-    merged.folded = folded;
+    merged.findings.sort_by_key(|f| (!f.what.is_warning(), f.first, f.second));
+    merged.groups = found.groups;
+    for (place, _) in merged.groups.iter_mut().flatten() {
+        *place = now[*place];
+    }
+    merged.groups.sort_by_key(|group| group[0].0);
+    let mut places: Vec<_> = std::mem::take(&mut merged.matches).into_iter().map(Some).collect();
+    let moved = |before: usize| places[before].take().expect("each place stands in the order once");
+    merged.matches = order.into_iter().map(moved).collect();
+    merged.folded = vec![false; merged.matches.len()];
+    for finding in merged.findings.iter().filter(|finding| finding.what == What::Folded) {
+        merged.folded[finding.second] = true;
+    }
 }
 
 /// By date; what has none comes last either way.

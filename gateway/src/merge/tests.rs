@@ -6,7 +6,8 @@ use fhir::identifier::{NHS_NUMBER, PatientNumber};
 use proptest::prelude::*;
 use service::config::Nation;
 
-use super::check::{Expected, check};
+use super::check::{Asked, Expected, check};
+use super::fold::Role;
 use super::key::Reading;
 use super::*;
 use crate::kind::Kind;
@@ -60,13 +61,11 @@ fn region(place: usize) -> Region {
 /// Merges and hands the result to `look`.
 fn merged<T>(regions: &[Vec<Fact>], dedup: Dedup, look: impl Fn(&Merged<'_>) -> T) -> T {
     let kind = Kind::of("Observation".parse().unwrap()).unwrap();
-    let dates = kind.clinical_dates();
     let number = PatientNumber::parse(NHS_NUMBER, "9434765919").unwrap();
-    let expected = Expected {
-        resource_type: "Observation",
-        numbers: &[number],
-        reading: Reading { subjects: &kind.subjects, dates: &dates },
-    };
+    let members = rules::members(kind.resource_type);
+    let reading = Reading { subjects: &kind.subjects, dates: kind.clinical_dates(), members };
+    let asked = Asked::Type(kind.resource_type, reading);
+    let expected = Expected { asked, numbers: &[number], includes: false, told_apart: true };
     let names: Vec<_> = (0..regions.len()).map(region).collect();
     let answers: Vec<_> = regions.iter().map(|facts| entries(facts)).collect();
     let sources = names.iter().zip(&answers).map(|(region, entries)| Source {
@@ -96,8 +95,8 @@ fn the_same_fact_is_linked_folded_or_left_alone_as_asked() {
     let regions = [vec![fact("a", 1, Some(7), 1)], vec![fact("b", 1, Some(7), 1)]];
     let ends = |dedup| merged(&regions, dedup, |m| (m.shown_count(), m.findings.clone()));
     assert_eq!(ends(Dedup::Off), (2, vec![]));
-    assert_eq!(ends(Dedup::Link), (2, vec![Finding::Duplicate(0, 1)]));
-    assert_eq!(ends(Dedup::Fold), (1, vec![Finding::Folded(0, 1)]));
+    assert_eq!(ends(Dedup::Link), (2, vec![Finding::new(What::Duplicate, 0, 1)]));
+    assert_eq!(ends(Dedup::Fold), (1, vec![Finding::new(What::Folded, 0, 1)]));
     assert_eq!(merged(&regions, Dedup::Fold, ids), ["R0/a"]);
 }
 
@@ -110,7 +109,10 @@ fn the_same_fact_with_another_value_is_a_conflict_and_both_are_shown() {
     ];
     merged(&regions, Dedup::Fold, |m| {
         assert_eq!(ids(m), ["R1/b", "R0/a"]);
-        assert_eq!(m.findings, [Finding::Conflict(1, 0), Finding::Folded(1, 2)]);
+        let fields = vec!["valueInteger".to_owned()];
+        let conflict = Finding { what: What::Conflict, first: 1, second: 0, fields };
+        assert_eq!(m.findings, [conflict, Finding::new(What::Folded, 1, 2)]);
+        assert_eq!(m.groups, [[(1, Role::Source), (0, Role::Alternate), (2, Role::Alternate)]]);
     });
 }
 
@@ -144,9 +146,105 @@ proptest! {
                 }
                 let sent: usize = regions.iter().map(Vec::len).sum();
                 assert_eq!(m.matches.len() + m.repeated, sent);
-                let folds = m.findings.iter().filter(|f| matches!(f, Finding::Folded(..)));
+                let folds = m.findings.iter().filter(|f| f.what == What::Folded);
                 assert_eq!(folds.count(), m.folded.iter().filter(|f| **f).count());
             });
+        }
+    }
+}
+
+/// A resource of some type whose parts come from small sets, so that many are the same or alike.
+fn resource() -> impl Strategy<Value = (String, String)> {
+    let parts = (0..6_usize, 0..12_u8, 0..4_u8, 0..3_u8, 0..3_u8, 0..3_u8, 0..4_u8);
+    parts.prop_map(|(kind, id, name, code, day, value, updated)| {
+        let code = format!(r#"{{"coding":[{{"system":"http://snomed.info/sct","code":"{code}"}}]}}"#);
+        let status = ["active", "stopped", "entered-in-error"][usize::from(value)];
+        let (kind, rest) = match kind {
+            0 => ("Observation", format!(
+                r#""subject":{{"reference":"Patient/p"}},"code":{code},"effectiveDateTime":"2026-01-0{}","valueInteger":{value}"#, day + 1)),
+            1 => ("MedicationRequest", format!(
+                r#""subject":{{"reference":"Patient/p"}},"medicationCodeableConcept":{code},"status":"{status}","authoredOn":"2026-01-0{}","dosageInstruction":[{{"text":"{day}"}}]"#, day + 1)),
+            2 => ("AllergyIntolerance", format!(
+                r#""patient":{{"reference":"Patient/p"}},"code":{code},"clinicalStatus":{{"coding":[{{"code":"{status}"}}]}}"#)),
+            3 => ("AllergyIntolerance",
+                r#""patient":{"reference":"Patient/p"},"code":{"coding":[{"system":"http://snomed.info/sct","code":"716186003"}]}"#.to_owned()),
+            4 => ("DocumentReference", format!(
+                r#""subject":{{"reference":"Patient/p"}},"status":"current","relatesTo":[{{"code":"replaces","target":{{"reference":"DocumentReference/i{value}"}}}}]"#)),
+            _ => ("Organization", format!(r#""name":"{value}""#)),
+        };
+        let name = if name == 0 { String::new() } else {
+            format!(r#""identifier":[{{"system":"{GUID}","value":"{name}"}}],"#)
+        };
+        let text = format!(
+            r#"{{"resourceType":"{kind}","id":"i{id}","meta":{{"lastUpdated":"2026-02-0{}T00:00:00Z"}},{name}{rest}}}"#,
+            updated + 1
+        );
+        (format!("{kind}/i{id}"), text)
+    })
+}
+
+/// Everything that a merge says, by the names of the entries.
+fn all_of(regions: &[Vec<String>], dedup: Dedup) -> (String, Vec<usize>) {
+    let number = PatientNumber::parse(NHS_NUMBER, "9434765919").unwrap();
+    let (asked, numbers) = (Asked::Everything, &[number][..]);
+    let expected = Expected { asked, numbers, includes: true, told_apart: true };
+    let names: Vec<_> = (0..regions.len()).map(region).collect();
+    let patient = entries(&[]);
+    let answers: Vec<Vec<RawEntry>> = regions
+        .iter()
+        .map(|texts| {
+            let raw = |text: &String| RawEntry { mode: None, resource: Bytes::from(text.clone()) };
+            texts.iter().map(raw).chain(patient.clone()).collect()
+        })
+        .collect();
+    let sources = names.iter().zip(&answers).map(|(region, entries)| {
+        let checked = check(entries, region.base(), &expected).unwrap();
+        Source { region, checked }
+    });
+    let m = merge(sources.collect(), dedup, true);
+    let url = |place: usize| m.entry(place).canonical_url();
+    let mut said: Vec<_> = m.shown().chain(&m.includes).map(Shown::canonical_url).collect();
+    said.extend(
+        m.findings
+            .iter()
+            .map(|f| format!("{:?} {} {} {:?}", f.what, url(f.first), url(f.second), f.fields)),
+    );
+    said.extend(m.groups.iter().map(|group| {
+        let item = |(place, role): &(usize, Role)| format!("{} {role:?}", url(*place));
+        group.iter().map(item).collect::<Vec<_>>().join(" ")
+    }));
+    let texts = m.shown().chain(&m.includes).map(|shown| shown.candidate.resource);
+    said.extend(texts.map(|text| String::from_utf8_lossy(text).into_owned()));
+    let of_region = |place: usize| {
+        let all = m.matches.iter().zip(&m.folded).map(|(entry, _)| entry).chain(&m.includes);
+        all.filter(|entry| entry.source == place).count()
+    };
+    let counts = (0..regions.len()).map(of_region).collect();
+    (said.join("\n"), counts)
+}
+
+proptest! {
+    #[test]
+    fn the_order_in_which_entries_arrive_changes_nothing(
+        regions in prop::collection::vec(prop::collection::vec(resource(), 0..20), 1..4),
+        seeds in prop::collection::vec(any::<prop::sample::Index>(), 20),
+    ) {
+        let texts: Vec<Vec<String>> =
+            regions.iter().map(|r| r.iter().map(|(_, text)| text.clone()).collect()).collect();
+        let mut shuffled = texts.clone();
+        for region in shuffled.iter_mut().filter(|region| !region.is_empty()) {
+            for (place, seed) in seeds.iter().enumerate().take(region.len()) {
+                let other = seed.index(region.len());
+                region.swap(place, other);
+            }
+        }
+        for dedup in [Dedup::Off, Dedup::Link, Dedup::Fold] {
+            let (said, counts) = all_of(&texts, dedup);
+            prop_assert_eq!(&said, &all_of(&shuffled, dedup).0);
+            for (region, count) in regions.iter().zip(counts) {
+                let distinct: std::collections::HashSet<_> = region.iter().map(|(id, _)| id).collect();
+                prop_assert_eq!(distinct.len(), count);
+            }
         }
     }
 }

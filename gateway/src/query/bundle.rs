@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use fhir::OWN_SYSTEM;
-use fhir::bundle::{Entry, SearchMode, push_outcome};
+use fhir::bundle::{Entry, SearchMode, push_transient};
 use fhir::outcome::{Issue, OperationOutcome};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -96,7 +96,8 @@ fn written(
     }
     let mut outcome = Vec::new();
     if !issue.is_empty() {
-        push_outcome(&mut outcome, &OperationOutcome { issue }.to_json());
+        let text = OperationOutcome { issue }.to_json();
+        push_transient(&mut outcome, &text, SearchMode::Outcome);
     }
     let outcome = String::from_utf8(outcome).expect("JSON is UTF-8");
     let mut all: Vec<&str> = Vec::with_capacity(entries.len() + 1);

@@ -1,7 +1,9 @@
 //! A question while its parameters are taken, one by one: which are known, what each does.
 
+use fhir::definitions::ResourceType;
 use fhir::identifier::{OdsCode, PatientNumber};
 use fhir::outcome::{Issue, IssueCode, Severity};
+use fhir::subset::{Subset, parse_elements};
 
 use super::{Dedup, Handling, Order, Question};
 use crate::error::GatewayError;
@@ -11,12 +13,10 @@ const COUNT: &str = "Paging across regions is not supported by this version: eve
                      the one answer. Leave _count out; _count=0 gives the total alone.";
 const SORT: &str = "Across regions only one date can be sorted by: _lastUpdated or a date \
                     parameter of the type, newest first with a minus sign before it.";
-const SUMMARY: &str = "Across regions only _summary=count and _summary=false are supported.";
-const ELEMENTS: &str = "Resources are passed on as their regions hold them, whole.";
+const SUMMARY: &str = "_summary is true, text, data, count or false.";
+const CONTAINED: &str = "Contained resources are not searched across regions.";
 const REGION: &str = "region takes the organisation codes of the regions to ask, with commas between \
                       them, and is given once.";
-const INCLUDE: &str = "Across regions only the patient can be included: read other references at \
-                       their own at/{region}/{type}/{id}.";
 
 /// A question of which some parameters have been taken.
 pub(super) struct Draft {
@@ -30,13 +30,14 @@ pub(super) struct Draft {
     dedup: Dedup,
     count_only: bool,
     show_patient: bool,
+    subset: Option<Subset>,
     complete_only: bool,
     notes: Vec<Issue>,
 }
 
 impl Draft {
     pub(super) fn new(kind: &'static Kind, handling: Handling) -> Self {
-        let order = Order { dates: kind.clinical_dates(), descending: true };
+        let order = Order { dates: kind.clinical_dates().to_vec(), descending: true };
         Self {
             kind,
             handling,
@@ -48,6 +49,7 @@ impl Draft {
             dedup: Dedup::Link,
             count_only: false,
             show_patient: false,
+            subset: None,
             complete_only: false,
             notes: Vec::new(),
         }
@@ -64,8 +66,11 @@ impl Draft {
             "incomplete" => self.incomplete(&value)?,
             "region" => self.region(&value)?,
             "_total" => true,
-            "_elements" => return Err(GatewayError::NotSupported(name, ELEMENTS)),
-            _ if is_include(&name) => self.include(&name, &value)?,
+            "_elements" => self.elements(&value),
+            "_contained" | "_containedType" => {
+                return Err(GatewayError::NotSupported(name, CONTAINED));
+            }
+            _ if is_include(&name) => self.include(&name, &value),
             _ if names_patient(&name) => return Err(GatewayError::LocalId(name)),
             _ => {
                 self.forwarded.push((name.clone(), value.clone()));
@@ -91,6 +96,8 @@ impl Draft {
             dedup: self.dedup,
             count_only: self.count_only,
             show_patient: self.show_patient,
+            subset: self.subset,
+            everything: None,
             complete_only: self.complete_only,
             notes: self.notes,
         })
@@ -153,7 +160,10 @@ impl Draft {
         match value {
             "count" => self.count_only = true,
             "false" => {}
-            _ => return Err(GatewayError::NotSupported("_summary".into(), SUMMARY)),
+            "true" => self.subset = Some(Subset::True),
+            "text" => self.subset = Some(Subset::Text),
+            "data" => self.subset = Some(Subset::Data),
+            _ => return Err(GatewayError::BadValue("_summary", SUMMARY)),
         }
         Ok(true)
     }
@@ -189,21 +199,29 @@ impl Draft {
         Ok(true)
     }
 
-    fn include(&mut self, name: &str, value: &str) -> Result<bool, GatewayError> {
+    fn elements(&mut self, value: &str) -> bool {
+        self.subset = Some(Subset::Elements(parse_elements(value)));
+        true
+    }
+
+    /// The patient is always asked for, and shown if wanted; all else is the regions' to find.
+    fn include(&mut self, name: &str, value: &str) -> bool {
         let kind = self.kind.name();
         let of_patient = ["patient", "subject"].iter().any(|parameter| {
             let plain = format!("{kind}:{parameter}");
             value == plain || value == format!("{plain}:Patient")
         });
-        if name != "_include" || !of_patient || self.kind.patient.is_none() {
-            return Err(GatewayError::NotSupported(name.to_owned(), INCLUDE));
+        if name == "_include" && of_patient && self.kind.patient.is_some() {
+            self.show_patient = true;
+        } else {
+            self.show_patient |= may_include_patient(value);
+            self.forwarded.push((name.to_owned(), value.to_owned()));
         }
-        self.show_patient = true;
-        Ok(true)
+        true
     }
 
     /// A parameter that nobody executes: refused if the caller is strict, else named.
-    fn left_out(&mut self, name: &str, why: &'static str) -> Result<bool, GatewayError> {
+    pub(super) fn left_out(&mut self, name: &str, why: &'static str) -> Result<bool, GatewayError> {
         if self.handling == Handling::Strict {
             return Err(GatewayError::NotSupported(name.to_owned(), why));
         }
@@ -214,9 +232,21 @@ impl Draft {
     }
 }
 
-fn is_include(name: &str) -> bool {
+pub(super) fn is_include(name: &str) -> bool {
     let base = name.split(':').next().unwrap_or_default();
-    matches!(base, "_include" | "_revinclude" | "_contained")
+    matches!(base, "_include" | "_revinclude")
+}
+
+/// Whether what is included can be a Patient.
+fn may_include_patient(value: &str) -> bool {
+    let mut steps = value.split(':');
+    let source = steps.next().and_then(|source| source.parse::<ResourceType>().ok());
+    let (parameter, target) = (steps.next().unwrap_or("*"), steps.next());
+    if parameter == "*" || target.is_some() {
+        return target.is_none_or(|target| target == "Patient");
+    }
+    let parameter = source.and_then(|source| source.search_parameter(parameter));
+    parameter.is_some_and(|parameter| parameter.targets.contains(&ResourceType::PATIENT))
 }
 
 /// Whether a parameter names the patient other than by number.

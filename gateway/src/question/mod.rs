@@ -6,20 +6,27 @@
 //! | the patient's number | each region, as its own `patient.identifier` |
 //! | `_sort`, `dedup`, `incomplete`, `region`, `_summary=count`, `_count=0` | the gateway |
 //! | `_include` of the patient | the gateway, which asks for it always |
+//! | other `_include`s, `_revinclude` | each region, as given |
+//! | `_elements`, `_summary` | the gateway: what is compared has to be whole |
 //! | `_count` | nobody yet: refused under `handling=strict`, else left out and named |
-//! | `_summary`, `_elements`, other includes | nobody: refused |
+//! | `_contained` | nobody: refused |
 //! | everything else | each region, as given |
 
 mod draft;
+mod everything;
+
+use std::borrow::Cow;
 
 use fhir::definitions::ResourceType;
 use fhir::identifier::{OdsCode, PatientNumber};
 use fhir::outcome::Issue;
+use fhir::subset::{self, Subset};
 use url::form_urlencoded;
 
 use crate::error::GatewayError;
 use crate::kind::{Kind, Path};
-use draft::Draft;
+use draft::{Draft, is_include};
+pub use everything::Everything;
 
 /// What happens to entries that are the same fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +71,10 @@ pub struct Question {
     pub show_patient: bool,
     /// An incomplete answer is of no use to the caller.
     pub complete_only: bool,
+    /// The part of each resource that is wanted, if not all of it.
+    pub subset: Option<Subset>,
+    /// Everything of the patient is wanted, rather than what a search finds.
+    pub everything: Option<Everything>,
     /// What was left out of a lenient search.
     pub notes: Vec<Issue>,
 }
@@ -104,7 +115,25 @@ impl Question {
         let executed = self.executed.iter().filter(|(n, _)| !left_out.contains(n));
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(executed);
-        format!("{base}/{}?{}", self.kind.name(), query.finish())
+        let path = match &self.everything {
+            None => self.kind.name(),
+            Some(everything) => &everything.path,
+        };
+        format!("{base}/{path}?{}", query.finish())
+    }
+
+    /// Whether other resources than the patient are wanted beside the matches.
+    pub fn has_includes(&self) -> bool {
+        self.everything.is_some() || self.forwarded.iter().any(|(name, _)| is_include(name))
+    }
+
+    /// The part of a resource that is wanted.
+    pub fn part<'r>(&self, resource_type: &str, resource: &'r [u8]) -> Cow<'r, [u8]> {
+        let resource_type: Option<ResourceType> = resource_type.parse().ok();
+        match (&self.subset, resource_type) {
+            (Some(wanted), Some(kind)) => Cow::Owned(subset::apply(resource, kind, wanted)),
+            _ => Cow::Borrowed(resource),
+        }
     }
 }
 
@@ -149,7 +178,7 @@ mod tests {
             let pairs = format!("patient.identifier={bare}");
             assert!(matches!(refused("Observation", &pairs), E::BareNumber(_)));
         }
-        for unsupported in ["_summary=text", "_elements=id", "_include=*", "_revinclude=a:b"] {
+        for unsupported in ["_contained=true", "_containedType=both"] {
             let pairs = format!("patient.identifier=NHS&{unsupported}");
             assert!(matches!(refused("Observation", &pairs), E::NotSupported(..)));
         }

@@ -172,6 +172,7 @@ mod tests {
             kind: "Observation",
             form: Bytes::new(),
             parameters: vec!["code".into(), "date".into()],
+            everything: None,
         };
         let mut answer = RegionAnswer::default();
         let next = answer.take(&Bytes::from_static(page.as_bytes()), &search, true);
@@ -180,7 +181,12 @@ mod tests {
 
     #[test]
     fn a_page_is_as_deep_as_a_resource_may_be_and_no_deeper() {
-        let search = HubSearch { kind: "Observation", form: Bytes::new(), parameters: Vec::new() };
+        let search = HubSearch {
+            kind: "Observation",
+            form: Bytes::new(),
+            parameters: Vec::new(),
+            everything: None,
+        };
         for (depth, accepted) in [(63, true), (64, false)] {
             let (open, close) = ("[".repeat(depth), "]".repeat(depth));
             let page = format!(

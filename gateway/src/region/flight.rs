@@ -14,6 +14,7 @@ use futures::future::{BoxFuture, Shared, WeakShared};
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::RegionAnswer;
+use super::everything::everything;
 use super::question::HubSearch;
 use super::search::search as search_hub;
 use crate::Gateway;
@@ -38,6 +39,7 @@ struct Key {
     strict: bool,
     kind: &'static str,
     form: Bytes,
+    everything: Option<Bytes>,
 }
 
 struct Flight {
@@ -71,12 +73,17 @@ pub async fn ask(
         strict: context.handling == Handling::Strict,
         kind: search.kind,
         form: search.form.clone(),
+        everything: search.everything.clone(),
     };
     let fly = || {
         let (gateway, region) = (gateway.clone(), region.clone());
         let (search, context) = (search.clone(), context.clone());
         async move {
-            let answer = search_hub(&gateway.hub(&region), &search, &context).await;
+            let hub = gateway.hub(&region);
+            let answer = match &search.everything {
+                None => search_hub(&hub, &search, &context).await,
+                Some(query) => everything(&hub, &search, query, &context).await,
+            };
             answer.map(Arc::new)
         }
         .boxed()
@@ -139,6 +146,7 @@ mod tests {
             strict: false,
             kind: "Observation",
             form: Bytes::from_static(form.as_bytes()),
+            everything: None,
         }
     }
 

@@ -6,12 +6,14 @@
 //! | [`question`] | a search as a hub takes it |
 //! | [`search`](mod@search) | everything that matches, until the region's deadline |
 //! | [`answer`] | a hub's pages, taken apart; a region that fails after some contributes nothing |
+//! | [`everything`](mod@everything) | a patient's whole record |
 //! | [`read`](mod@read) | one resource, passed through |
 //! | [`gate`], [`breaker`] | how much a region is asked, and when it is left alone |
 //! | [`flight`] | questions under way, shared by those who ask the same |
 
 pub mod answer;
 pub mod breaker;
+pub mod everything;
 pub mod flight;
 pub mod gate;
 pub mod question;

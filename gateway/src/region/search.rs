@@ -17,7 +17,7 @@ use crate::outcome::{Failure, RegionStatus};
 const PAGES_MAX: usize = 200;
 /// Largest OperationOutcome of a refusal that is read.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
-const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+pub(super) const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
 /// Asks a region's hub for everything that matches, until the region's deadline.
 pub async fn search(
@@ -39,11 +39,24 @@ async fn drain(
     context: &Context,
 ) -> Result<RegionAnswer, Failure> {
     let mut answer = RegionAnswer::default();
-    let mut bytes_left = REGION_BYTES_MAX;
-    let base = hub.region.base();
-    let url = format!("{base}/{}/_search", search.kind);
+    let url = format!("{}/{}/_search", hub.region.base(), search.kind);
     let first = hub.client.post(url).header(CONTENT_TYPE, FORM).body(search.form.clone());
-    let page = fetch(hub, first, context, &mut bytes_left).await?;
+    follow(hub, first, hub.region.base(), search, context, &mut answer, &mut { REGION_BYTES_MAX })
+        .await?;
+    Ok(answer)
+}
+
+/// Adds a first page and all that come after it; their links lead to below `base`.
+pub(super) async fn follow(
+    hub: &Hub<'_>,
+    first: reqwest::RequestBuilder,
+    base: &str,
+    search: &HubSearch,
+    context: &Context,
+    answer: &mut RegionAnswer,
+    bytes_left: &mut usize,
+) -> Result<(), Failure> {
+    let page = fetch(hub, first, context, bytes_left).await?;
     let mut next = answer.take(&page, search, true)?;
     let mut pages = 1;
     while let Some(query) = next {
@@ -52,13 +65,13 @@ async fn drain(
         }
         pages += 1;
         let request = hub.client.get(format!("{base}{query}"));
-        let page = fetch(hub, request, context, &mut bytes_left).await?;
+        let page = fetch(hub, request, context, bytes_left).await?;
         next = answer.take(&page, search, false)?;
         if next.as_ref() == Some(&query) {
             return Err(RegionStatus::Invalid.into());
         }
     }
-    Ok(answer)
+    Ok(())
 }
 
 async fn fetch(

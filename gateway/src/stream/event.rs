@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fhir::OWN_SYSTEM;
-use fhir::bundle::{SearchMode, push_entry, push_outcome};
+use fhir::bundle::{SearchMode, push_entry, push_transient};
 use fhir::identifier::OdsCode;
 use fhir::outcome::{Issue, IssueCode, OperationOutcome, Severity};
 use serde::{Serialize, Serializer};
@@ -15,6 +15,7 @@ use service::negotiation::Streamed;
 
 use crate::directory::Region;
 use crate::fan_out::Regional;
+use crate::merge::check::Candidate;
 use crate::merge::{Merged, Shown};
 use crate::outcome::RegionStatus;
 use crate::question::Question;
@@ -36,6 +37,8 @@ pub struct Ending {
     pub complete: bool,
     /// How many matches there are, if that is known.
     pub total: Option<usize>,
+    /// Which of the entries that were sent are, or may be, one fact.
+    pub linkages: Vec<Vec<u8>>,
     /// What the answer says about itself.
     pub outcome: OperationOutcome,
     /// How many regions ended how.
@@ -45,7 +48,7 @@ pub struct Ending {
 impl Default for Ending {
     fn default() -> Self {
         let outcome = OperationOutcome { issue: Vec::new() };
-        Self { complete: false, total: None, outcome, regions: Vec::new() }
+        Self { complete: false, total: None, linkages: Vec::new(), outcome, regions: Vec::new() }
     }
 }
 
@@ -148,9 +151,10 @@ impl Writer {
         merged: &Merged<'_>,
     ) -> Bytes {
         let matches = merged.shown().map(|shown| (shown, SearchMode::Match));
-        let patients = merged.patients.iter().map(|shown| (shown, SearchMode::Include));
-        let patients = patients.filter(|_| question.show_patient);
-        let entries: Vec<_> = matches.chain(patients).filter(|_| !question.count_only).collect();
+        let include = |shown| (shown, SearchMode::Include);
+        let patients = merged.patients.iter().filter(|_| question.show_patient);
+        let beside = merged.includes.iter().chain(patients).map(include);
+        let entries: Vec<_> = matches.chain(beside).filter(|_| !question.count_only).collect();
         let bytes: usize = entries.iter().map(|(s, _)| s.candidate.resource.len() + 320).sum();
         let mut out = Vec::with_capacity(bytes + 256);
         let ended = RegionEnded {
@@ -165,18 +169,23 @@ impl Writer {
         let mut text = Vec::new();
         for (shown, mode) in entries {
             text.clear();
-            entry(&mut text, base, shown, mode);
+            entry(&mut text, base, question, shown, mode);
             self.send(&mut out, "entry", &text);
         }
         out.into()
     }
 
-    /// What an ordinary answer says of itself.
+    /// Which entries are one fact, and what an ordinary answer says of itself.
     pub fn complete(self, ending: &Ending) -> Bytes {
         let (mut out, outcome) = (Vec::new(), ending.outcome());
+        for linkage in &ending.linkages {
+            let mut text = Vec::new();
+            push_transient(&mut text, linkage, SearchMode::Include);
+            self.send(&mut out, "entry", &text);
+        }
         if self.streamed == Streamed::Ndjson {
             let mut text = Vec::new();
-            push_outcome(&mut text, outcome.as_bytes());
+            push_transient(&mut text, outcome.as_bytes(), SearchMode::Outcome);
             self.send(&mut out, "complete", &text);
             return out.into();
         }
@@ -220,10 +229,12 @@ impl Writer {
     }
 }
 
-fn entry(out: &mut Vec<u8>, base: &str, shown: &Shown<'_>, mode: SearchMode) {
+fn entry(out: &mut Vec<u8>, base: &str, asked: &Question, shown: &Shown<'_>, mode: SearchMode) {
     let canonical = shown.canonical_url();
     let links = [("canonical", canonical.as_str())];
-    push_entry(out, &shown.full_url(base), &links, shown.candidate.resource, mode);
+    let Candidate { key, resource } = &shown.candidate;
+    let part = asked.part(&key.resource_type, resource);
+    push_entry(out, &shown.full_url(base), &links, &part, mode);
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | `pending` | `regions`: `ods` and `name` of each that is asked; `deadlineMs` | once, first |
 //! | `region` | `ods`, `name`, `status`, `tookMs`, `count` (matches), `entries` (`entry` events of it that follow at once) | once for each region |
-//! | `entry` | an entry of a searchset: `fullUrl`, `link`, `resource`, `search` | |
+//! | `entry` | an entry of a searchset: `fullUrl`, `link`, `resource`, `search` | after its region; a Linkage of entries that are, or may be, one fact: at the end |
 //! | `complete` | `complete`: true or false; `regions`: how many ended how, as in `X-Federation-Regions`; `total`, if complete; `outcome`: an OperationOutcome | once, last |
 //!
 //! `Accept: application/fhir+ndjson` gets a line for each entry, as above. The last line, and no
@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
-use fhir::identifier::PatientNumber;
+use fhir::identifier::{OdsCode, PatientNumber};
 use fhir::outcome::{Issue, IssueCode, OperationOutcome, Severity};
 use futures::stream::unfold;
 use http::HeaderValue;
@@ -54,6 +54,7 @@ use crate::context::Context;
 use crate::error::GatewayError;
 use crate::fan_out::{Collected, Regional, UnderWay, begin};
 use crate::health::SearchEnd;
+use crate::linkage::linkages;
 use crate::merge::check::{Checked, check};
 use crate::merge::{Source, merge};
 use crate::outcome::RegionStatus;
@@ -190,7 +191,7 @@ impl Asked {
         let statuses = statuses.to_vec();
         let work = move || {
             let mut ending = match assemble(&gateway, &question, &collected) {
-                Ok(assembled) => Ending::of(assembled, &question),
+                Ok(assembled) => Ending::of(assembled, &question, gateway.ods()),
                 // The stream has begun: it ends with what would have been told instead.
                 Err(error) => Ending::failed(error),
             };
@@ -238,7 +239,7 @@ fn written(
 }
 
 impl Ending {
-    fn of(assembled: Assembled<'_>, question: &Question) -> Self {
+    fn of(assembled: Assembled<'_>, question: &Question, author: &OdsCode) -> Self {
         let Assembled { merged, complete, mut issues, .. } = assembled;
         if question.executed.iter().any(|(name, _)| name == "_sort") {
             issues.push(Issue::new(
@@ -248,7 +249,9 @@ impl Ending {
             ));
         }
         let total = complete.then(|| merged.shown_count());
-        Self { complete, total, outcome: OperationOutcome { issue: issues }, ..Self::default() }
+        let linkages = if question.count_only { Vec::new() } else { linkages(&merged, author) };
+        let outcome = OperationOutcome { issue: issues };
+        Self { complete, total, linkages, outcome, ..Self::default() }
     }
 
     fn failed(error: GatewayError) -> Self {

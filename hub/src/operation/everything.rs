@@ -14,9 +14,9 @@ use fhir::outcome::{Issue, IssueCode};
 use http::{HeaderMap, StatusCode};
 use service::answer::Answer;
 use service::caller::Caller;
+use service::parameters::Input;
 use service::refusal::Refusal;
 
-use super::input::pairs;
 use crate::Hub;
 use crate::address::Id;
 use crate::error::HubError;
@@ -34,7 +34,7 @@ pub async fn patient(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Answer, HubError> {
-    let pairs = pairs(query.as_deref(), &headers, body).await?;
+    let pairs = Input::read(query.as_deref(), &headers, body).await?.pairs;
     everything(&hub, &caller, ResourceType::PATIENT, &id, pairs).await
 }
 
@@ -47,7 +47,7 @@ pub async fn encounter(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Answer, HubError> {
-    let pairs = pairs(query.as_deref(), &headers, body).await?;
+    let pairs = Input::read(query.as_deref(), &headers, body).await?.pairs;
     everything(&hub, &caller, ResourceType::ENCOUNTER, &id, pairs).await
 }
 

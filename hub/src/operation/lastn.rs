@@ -14,9 +14,9 @@ use fhir::tree::Tree;
 use http::{HeaderMap, StatusCode};
 use service::answer::Answer;
 use service::caller::Caller;
+use service::parameters::Input;
 use service::refusal::Refusal;
 
-use super::input::pairs;
 use crate::Hub;
 use crate::error::HubError;
 use crate::interaction::search::Pairs;
@@ -37,7 +37,7 @@ pub async fn lastn(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Answer, HubError> {
-    let pairs = pairs(query.as_deref(), &headers, body).await?;
+    let pairs = Input::read(query.as_deref(), &headers, body).await?.pairs;
     let (search, max) = asked(&hub, pairs)?;
     let mut kinds = Kinds { max, ..Kinds::default() };
     let mut walk = None;

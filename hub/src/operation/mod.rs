@@ -7,11 +7,9 @@
 //! | `$validate` | [`validate`] |
 //! | `$meta`, `$meta-add`, `$meta-delete` | [`meta`], [`meta_add`], [`meta_delete`] |
 //!
-//! [`labels`] is what the last two do to a resource; pure. `input` reads the parameters of those that
-//! only read.
+//! [`labels`] is what the last two do to a resource; pure.
 
 pub mod everything;
-mod input;
 pub mod labels;
 pub mod lastn;
 pub mod meta;

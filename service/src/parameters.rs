@@ -7,28 +7,40 @@ use fhir::outcome::{Issue, IssueCode};
 use fhir::tree::Tree;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue};
-use service::body::{RESOURCE_BYTES_MAX, json};
-use service::refusal::Refusal;
+use url::form_urlencoded;
 
-use crate::interaction::search::{Pairs, decode};
+use crate::body::{FORM_BYTES_MAX, json};
+use crate::refusal::Refusal;
 
-/// Reads the parameters; a body may be left out.
-pub(super) async fn pairs(
-    query: Option<&str>,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Pairs, Refusal> {
-    let mut pairs = decode(query.unwrap_or_default().as_bytes());
-    let length = headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
-    let none = matches!(length, None | Some(b"0")) && !headers.contains_key(TRANSFER_ENCODING);
-    let text = if none { Bytes::new() } else { json(headers, body, RESOURCE_BYTES_MAX).await? };
-    if !text.is_empty() {
-        pairs.extend(parameters(&text)?);
-    }
-    Ok(pairs)
+/// What an operation is given.
+#[derive(Debug)]
+pub struct Input {
+    /// Names and values, those of the URL first.
+    pub pairs: Vec<(String, String)>,
+    /// The Parameters resource as it came; empty if there was none.
+    pub body: String,
 }
 
-fn parameters(text: &[u8]) -> Result<Pairs, Refusal> {
+impl Input {
+    /// Reads it; a body may be left out.
+    pub async fn read(
+        query: Option<&str>,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Self, Refusal> {
+        let query = query.unwrap_or_default().as_bytes();
+        let mut pairs: Vec<_> = form_urlencoded::parse(query).into_owned().collect();
+        let length = headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
+        let none = matches!(length, None | Some(b"0")) && !headers.contains_key(TRANSFER_ENCODING);
+        let text = if none { Bytes::new() } else { json(headers, body, FORM_BYTES_MAX).await? };
+        if !text.is_empty() {
+            pairs.extend(parameters(&text)?);
+        }
+        Ok(Self { pairs, body: String::from_utf8_lossy(&text).into_owned() })
+    }
+}
+
+fn parameters(text: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
     let wrong = || {
         let text = "Send the parameters of the operation as a Parameters resource.";
         Refusal::bad_request_issue(Issue::error(IssueCode::Invalid, text).at("Parameters"))
