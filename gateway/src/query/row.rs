@@ -49,7 +49,7 @@ impl Row {
         let region = url.split_once("/at/").and_then(|(_, place)| place.split('/').next());
         let view = View(resource);
         let dates = kind.clinical_dates();
-        let reading = Reading { subjects: &[], dates: &dates, members: &[] };
+        let reading = Reading { subjects: &[], dates, members: &[] };
         let key = resource.and_then(|resource| reading.read(resource.get().as_bytes()).ok());
         let what = ABOUT.iter().find_map(|name| concept(view.get(name)));
         Self {
