@@ -206,7 +206,7 @@ impl Start<'_> {
             region: self.region.clone(),
             security: OPEN,
             store: StoreConfig { url: format!("sqlite://{}", file.display()) },
-            locator: Some(HubLocator { url: self.locator_url.to_owned() }),
+            locator: Some(HubLocator { url: self.locator_url.to_owned(), token: None }),
             record: RecordConfig::default(),
             audit: AuditConfig::default(),
         }
@@ -221,6 +221,7 @@ impl Start<'_> {
                 url: self.locator_url.to_owned(),
                 deadline_ms: 3_000,
                 reuse_ms: 0,
+                token: None,
             },
             security: OPEN,
             identity: gateway::config::Identity::default(),

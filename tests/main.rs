@@ -13,6 +13,7 @@
 //! | [`standby`] | a primary dies under load, its standby is promoted, and nothing acknowledged is lost |
 //! | [`clients`] | public FHIR clients, unmodified, do with a hub what they are made for |
 //! | [`registration`] | the locator learns of every patient, whenever it comes and whoever restarts |
+//! | [`tokens`] | hub and gateway are let in by a locator that demands access tokens |
 //! | [`readme`] | what README.md tells people to type works |
 //! | [`disk`] | a disk whose power can be cut |
 //! | [`kit`] | processes, ports, requests, records and waiting |
@@ -30,4 +31,5 @@ mod reindex;
 mod silence;
 mod standby;
 mod starts;
+mod tokens;
 mod union;

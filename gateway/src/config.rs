@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use service::config::{Admin, ConfigError, Region, Security, Server, load, parse};
+use service::token::TokenConfig;
 use url::Url;
 
 use crate::directory;
@@ -57,6 +58,8 @@ pub struct Locator {
     /// How long a lookup's result may be used again; 0 shares it among concurrent requests only.
     #[serde(default)]
     pub reuse_ms: u64,
+    /// How access tokens are had; without it, none is sent.
+    pub token: Option<TokenConfig>,
 }
 
 fn locator_deadline_ms() -> u64 {
@@ -150,6 +153,7 @@ impl GatewayConfig {
         check_url("server.public_url", &self.server.public_url)?;
         check_url("locator.url", &self.locator.url)?;
         self.security.check(self.server.listen)?;
+        self.locator.token.as_ref().map_or(Ok(()), TokenConfig::check)?;
         in_range("federation.deadline_ms", self.federation.deadline_ms)?;
         in_range("locator.deadline_ms", self.locator.deadline_ms)?;
         in_range("identity.wait_ms", self.identity.wait_ms)?;

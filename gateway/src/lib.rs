@@ -99,7 +99,7 @@ impl Gateway {
             links: open_links(&config.identity)?,
             identity: config.identity,
             federation: config.federation,
-            locator: Locator::new(&config.locator, client.clone()),
+            locator: Locator::new(&config.locator, client.clone(), &clock),
             gates: config.regions.iter().map(|r| Gate::new(&r.ods, &config.federation)).collect(),
             flights: Flights::default(),
             counters: Counters::new(config.regions.len()),

@@ -13,15 +13,17 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue};
 use moka::future::Cache;
 use serde::Deserialize;
-use service::client::read_body;
+use service::client::{read_body, root_cause};
+use service::clock::Clock;
 use service::correlation::{CORRELATION_ID, Correlation, REQUEST_ID};
+use service::token::{Access, AccessError, TokenError};
 use thiserror::Error;
 use tokio::time::{timeout, timeout_at};
 use uuid::Uuid;
 
 use crate::config;
 use crate::context::Context;
-use crate::region::{is_json, root_cause};
+use crate::region::is_json;
 
 /// The type of the pointers under which a region's record is registered: "Clinical summary".
 const POINTER_TYPE: &str = "http://snomed.info/sct|887181000000106";
@@ -37,6 +39,7 @@ const LOOKUPS_MAX: u64 = 10_000;
 #[derive(Debug, Clone)]
 pub struct Locator {
     client: reqwest::Client,
+    access: Access,
     search_url: String,
     deadline: Duration,
     lookups: Cache<(OdsCode, NhsNumber), Arc<Pointers>>,
@@ -57,6 +60,9 @@ pub enum LocatorError {
     /// It could not be reached, or broke off.
     #[error("the locator could not be reached: {0}")]
     Unreachable(String),
+    /// There is no access token to ask it with.
+    #[error(transparent)]
+    NoToken(TokenError),
     /// It took too long.
     #[error("the locator did not answer in time")]
     TimedOut,
@@ -70,13 +76,14 @@ pub enum LocatorError {
 
 impl Locator {
     /// The locator of a configuration.
-    pub fn new(config: &config::Locator, client: reqwest::Client) -> Self {
+    pub fn new(config: &config::Locator, client: reqwest::Client, clock: &Clock) -> Self {
         let base = config.url.trim_end_matches('/');
         let lookups = Cache::builder()
             .max_capacity(LOOKUPS_MAX)
             .time_to_live(Duration::from_millis(config.reuse_ms))
             .build();
         Self {
+            access: Access::new(config.token.as_ref(), &client, clock),
             client,
             search_url: format!("{base}/consumer/FHIR/R4/DocumentReference/_search"),
             deadline: Duration::from_millis(config.deadline_ms),
@@ -125,7 +132,10 @@ impl Locator {
             .header(REQUEST_ID, request_id(correlation))
             .header(CORRELATION_ID, correlation.request_id.clone())
             .body(criteria.to_string());
-        let response = request.send().await.map_err(|e| unreachable(&e))?;
+        let response = self.access.send(request).await.map_err(|error| match error {
+            AccessError::Token(error) => LocatorError::NoToken(error),
+            AccessError::Http(error) => unreachable(&error),
+        })?;
         let status = response.status();
         if status != http::StatusCode::OK {
             return Err(LocatorError::Status(status.as_u16()));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use service::config::{Admin, ConfigError, Region, Security, SecurityMode, Server};
+use service::token::TokenConfig;
 
 /// The prefix of environment variables that override keys.
 pub const PREFIX: &str = "HUB__";
@@ -53,6 +54,8 @@ impl std::fmt::Debug for StoreConfig {
 pub struct LocatorConfig {
     /// The part of its URLs before `/producer` and `/consumer`.
     pub url: String,
+    /// How access tokens are had; without it, none is sent.
+    pub token: Option<TokenConfig>,
 }
 
 /// `[record]`
@@ -85,7 +88,8 @@ impl HubConfig {
             let text = "store.url must begin with sqlite:// or postgres://";
             return Err(ConfigError::Refused(text.into()));
         }
-        Ok(())
+        let token = self.locator.as_ref().and_then(|locator| locator.token.as_ref());
+        token.map_or(Ok(()), TokenConfig::check)
     }
 
     /// Whether a PUT may create.

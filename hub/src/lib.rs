@@ -45,6 +45,7 @@ use service::journal::Journal;
 use service::program::ProgramError;
 use service::refusal::Refusal;
 use service::serve::{Shutdown, serve};
+use service::token::Access;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -160,8 +161,9 @@ impl Hub {
         let Some(locator) = &self.config.locator else { return Ok(None) };
         let client = service::client::build()
             .map_err(|error| ProgramError::failed("building the HTTP client", error))?;
+        let access = Access::new(locator.token.as_ref(), &client, &self.clock);
         let ods = self.config.region.ods.clone();
-        Ok(Some(Locator::new(client, &locator.url, ods, self.base())))
+        Ok(Some(Locator::new(client, access, &locator.url, ods, self.base())))
     }
 
     async fn keep_index(self: Arc<Self>, shutdown: Shutdown) {

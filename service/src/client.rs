@@ -22,6 +22,12 @@ pub fn build() -> Result<reqwest::Client, reqwest::Error> {
         .build()
 }
 
+/// The innermost cause of an error: the outer ones of a request's name its URL.
+pub fn root_cause(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.last().map_or_else(String::new, ToString::to_string)
+}
+
 /// Why a body could not be read.
 #[derive(Debug, Error)]
 pub enum ReadError {

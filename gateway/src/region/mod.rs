@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
-use service::client::ReadError;
+use service::client::{ReadError, root_cause};
 
 use crate::context::Context;
 use crate::directory::Region;
@@ -82,12 +82,6 @@ fn not_sent(error: &reqwest::Error) -> RegionStatus {
     } else {
         RegionStatus::Unreachable
     }
-}
-
-/// The innermost cause: the outer ones name the URL.
-pub fn root_cause(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.last().map_or_else(String::new, ToString::to_string)
 }
 
 fn not_read(error: &ReadError) -> RegionStatus {

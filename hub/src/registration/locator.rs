@@ -9,6 +9,7 @@ use http::header::LOCATION;
 use serde::Deserialize;
 use serde_json::json;
 use service::client::read_body;
+use service::token::{Access, AccessError, TokenError};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -25,6 +26,9 @@ pub enum LocatorError {
     /// It was not reached, or did not answer: the effect is unknown.
     #[error("the locator was not reached")]
     Unreachable,
+    /// There is no access token to ask it with: nothing was sent.
+    #[error(transparent)]
+    NoToken(#[from] TokenError),
     /// It failed or asks for patience.
     #[error("the locator answered {0}")]
     Failing(StatusCode),
@@ -45,6 +49,7 @@ pub enum LocatorError {
 #[derive(Debug, Clone)]
 pub struct Locator {
     client: reqwest::Client,
+    access: Access,
     collection: String,
     region: OdsCode,
     base: String,
@@ -52,10 +57,16 @@ pub struct Locator {
 
 impl Locator {
     /// `url` is the part before `/producer`; `base` is the hub's own FHIR base.
-    pub fn new(client: reqwest::Client, url: &str, region: OdsCode, base: &str) -> Self {
+    pub fn new(
+        client: reqwest::Client,
+        access: Access,
+        url: &str,
+        region: OdsCode,
+        base: &str,
+    ) -> Self {
         let collection =
             format!("{}/producer/FHIR/R4/DocumentReference", url.trim_end_matches('/'));
-        Self { client, collection, region, base: base.to_owned() }
+        Self { client, access, collection, region, base: base.to_owned() }
     }
 
     /// Creates the region's pointer for a number and gives its id.
@@ -100,14 +111,15 @@ impl Locator {
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<reqwest::Response, LocatorError> {
-        let response = request
+        let request = request
             .timeout(CALL_TIME_MAX)
             .header("NHSD-End-User-Organisation-ODS", self.region.as_str())
             .header("X-Request-ID", Uuid::new_v4().to_string())
-            .header("Accept", "application/fhir+json;version=1")
-            .send()
-            .await
-            .map_err(|_| LocatorError::Unreachable)?;
+            .header("Accept", "application/fhir+json;version=1");
+        let response = self.access.send(request).await.map_err(|error| match error {
+            AccessError::Token(error) => LocatorError::NoToken(error),
+            AccessError::Http(_) => LocatorError::Unreachable,
+        })?;
         let status = response.status();
         // Anything else may be mended without us: a proxy, a permission, a route.
         let refusals = [StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY];

@@ -16,8 +16,10 @@ use crate::store::Store;
 /// Tasks taken at a time, and done at the same time.
 const TAKEN_MAX: usize = 32;
 const CONCURRENT_MAX: usize = 16;
-/// A taken task is anyone's again after this long: more than two rounds of three calls that each run
-/// into their deadline.
+/// How long one task may take, access tokens included.
+const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(15);
+/// A taken task is anyone's again after this long: more than two rounds of tasks that run into their
+/// deadline.
 const LEASE_MICROS: i64 = 35_000_000;
 /// How long the sender rests when it was not woken: retries fall due meanwhile.
 const REST: Duration = Duration::from_secs(1);
@@ -65,9 +67,11 @@ async fn send_due(
 }
 
 async fn attempt(task: Task, locator: &Locator, clock: &Clock) -> Outcome {
-    let done =
-        if task.wanted { register(&task, locator).await } else { withdraw(&task, locator).await };
-    let result = done.unwrap_or_else(|error| {
+    let done = async {
+        if task.wanted { register(&task, locator).await } else { withdraw(&task, locator).await }
+    };
+    let done = tokio::time::timeout(ATTEMPT_TIME_MAX, done).await;
+    let result = done.unwrap_or(Err(LocatorError::Unreachable)).unwrap_or_else(|error| {
         if let LocatorError::Refused { .. } = error {
             tracing::error!(cause = %error, "a registration is parked: the locator refuses it");
             Settled::Parked { problem: error.to_string() }
