@@ -9,7 +9,10 @@ use fhir::identifier::OdsCode;
 use gateway::Gateway;
 use gateway::config::GatewayConfig;
 use hub::Hub;
-use hub::config::{AuditConfig, HubConfig, LocatorConfig as HubLocator, RecordConfig, StoreConfig};
+use hub::config::{
+    AuditConfig, HubConfig, LocatorConfig as HubLocator, RecordConfig, RegistrationConfig,
+    StoreConfig,
+};
 use locator_mock::{Locator, LocatorConfig, Store as LocatorStore};
 use service::clock::Clock;
 use service::config::{Admin, Nation, Region, Security, SecurityMode, Server};
@@ -207,6 +210,7 @@ impl Start<'_> {
             security: OPEN,
             store: StoreConfig { url: format!("sqlite://{}", file.display()) },
             locator: Some(HubLocator { url: self.locator_url.to_owned(), token: None }),
+            registration: RegistrationConfig::default(),
             record: RecordConfig::default(),
             audit: AuditConfig::default(),
         }
