@@ -233,6 +233,7 @@ impl Start<'_> {
                 deadline_ms: self.layout.deadline_ms,
                 ..gateway::config::Federation::default()
             },
+            directory: None,
             regions: self.directory.to_vec(),
             audit: gateway::config::Audit { dir: Some(self.layout.state.clone()) },
         }

@@ -116,7 +116,9 @@ fn sources<'a>(
 }
 
 fn note(gateway: &Gateway, ods: &fhir::identifier::OdsCode, status: RegionStatus) {
-    gateway.counters().region(gateway.directory().place(ods), status);
+    if let Some(standing) = gateway.directory().standing(ods) {
+        standing.counter.note(status);
+    }
     match status {
         RegionStatus::Ok | RegionStatus::Empty | RegionStatus::Suppressed => {}
         RegionStatus::WrongPatient => {

@@ -58,7 +58,7 @@ pub async fn fan_out(
     let mut asked = FuturesUnordered::new();
     let mut answers = Vec::new();
     let home = gateway.directory().home();
-    if let Some(home) = home {
+    if let Some(home) = &home {
         asked.push(ask(gateway, home.clone(), search(&person.numbers()), context));
     }
     let mut locating = pin!(whereabouts(gateway, person, context));
@@ -69,22 +69,23 @@ pub async fn fan_out(
         }
     };
     let search = search(&found.numbers);
-    if let Some(home) = home.filter(|_| found.home_again) {
+    if let Some(home) = home.as_ref().filter(|_| found.home_again) {
         // Nobody else has been asked so far.
         asked = FuturesUnordered::new();
         answers.clear();
         asked.push(ask(gateway, home.clone(), search.clone(), context));
     }
     for region in &found.regions {
-        if home.is_none_or(|home| home.ods != region.ods) {
+        if home.as_ref().is_none_or(|home| home.ods != region.ods) {
             asked.push(ask(gateway, region.clone(), search.clone(), context));
         }
     }
     while let Some(answer) = asked.next().await {
         answers.push(answer);
     }
-    answers.sort_by_key(|answer| gateway.directory().place(&answer.region.ods));
-    if !has_answered(&answers, home) {
+    let directory = gateway.directory();
+    answers.sort_by_key(|answer| directory.place(&answer.region.ods));
+    if !has_answered(&answers, home.as_ref()) {
         // Its silence is told by its own part of the answer.
         found.gaps.retain(|gap| *gap != Gap::LinksUnknown);
     }

@@ -49,13 +49,13 @@ use service::serve::{Shutdown, serve};
 use tokio::net::TcpListener;
 
 use crate::config::{Federation, GatewayConfig, Identity, WithoutLocator};
+use crate::directory::keeper::Keeper;
 use crate::directory::{Directory, Region};
 use crate::health::{Counters, GatewayHealth};
 use crate::identity::links::Links;
 use crate::locate::Locator;
 use crate::region::Hub;
 use crate::region::flight::Flights;
-use crate::region::gate::Gate;
 
 /// A gateway that is ready to serve; clones share everything.
 #[derive(Debug, Clone)]
@@ -70,9 +70,8 @@ struct Inner {
     identity: Identity,
     links: Links,
     federation: Federation,
-    directory: Directory,
+    directory: Arc<Keeper>,
     locator: Locator,
-    gates: Vec<Gate>,
     flights: Flights,
     client: reqwest::Client,
     clock: Clock,
@@ -93,6 +92,7 @@ impl Gateway {
         let base = config.server.base().to_owned();
         let statement =
             interaction::capabilities::statement(&base, &config.region.name, clock.now_micros());
+        let directory = Arc::new(Keeper::open(&config)?);
         let inner = Inner {
             base,
             drain: Duration::from_millis(config.server.drain_ms),
@@ -100,10 +100,9 @@ impl Gateway {
             identity: config.identity,
             federation: config.federation,
             locator: Locator::new(&config.locator, client.clone(), &clock),
-            gates: config.regions.iter().map(|r| Gate::new(&r.ods, &config.federation)).collect(),
             flights: Flights::default(),
-            counters: Counters::new(config.regions.len()),
-            directory: Directory::new(config.regions, &config.region.ods),
+            counters: Counters::default(),
+            directory,
             client,
             clock,
             journal,
@@ -125,10 +124,12 @@ impl Gateway {
         let public = serve(listener, routes::router(health.clone()), shutdown.clone(), drain);
         let admin = async {
             if let Some(listener) = admin_listener {
-                serve(listener, service::admin::router(health), shutdown, drain).await;
+                let router = service::admin::router(health);
+                serve(listener, router, shutdown.clone(), drain).await;
             }
         };
-        tokio::join!(public, admin);
+        let directory = self.inner.directory.clone().run(shutdown.clone());
+        tokio::join!(public, admin, directory);
     }
 
     /// The FHIR base as callers see it.
@@ -136,8 +137,13 @@ impl Gateway {
         &self.inner.base
     }
 
-    /// The regions that may be asked.
-    pub fn directory(&self) -> &Directory {
+    /// The regions that may be asked, as they are now.
+    pub fn directory(&self) -> Arc<Directory> {
+        self.inner.directory.current()
+    }
+
+    /// Where the directory comes from.
+    pub(crate) fn directory_keeper(&self) -> &Keeper {
         &self.inner.directory
     }
 
@@ -159,13 +165,9 @@ impl Gateway {
 
     /// The hub of a region of the directory.
     pub(crate) fn hub<'a>(&'a self, region: &'a Region) -> Hub<'a> {
-        let inner = &*self.inner;
-        let gate = &inner.gates[inner.directory.place(&region.ods)];
-        Hub { region, client: &inner.client, gate }
-    }
-
-    pub(crate) fn gates(&self) -> &[Gate] {
-        &self.inner.gates
+        let directory = self.directory();
+        let standing = directory.standing(&region.ods).expect("no region's standing is forgotten");
+        Hub { region, client: &self.inner.client, gate: standing.gate.clone() }
     }
 
     pub(crate) fn flights(&self) -> &Flights {
@@ -195,7 +197,7 @@ impl Gateway {
     /// Whether the home hub's answer alone is better than none.
     pub(crate) fn may_answer_without_locator(&self) -> bool {
         let allowed = self.inner.federation.without_locator == WithoutLocator::HomeOnly;
-        allowed && self.inner.directory.home().is_some()
+        allowed && self.directory().home().is_some()
     }
 }
 

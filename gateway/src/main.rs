@@ -1,10 +1,12 @@
-//! `gateway serve --config FILE`, `gateway check --config FILE`
+//! `gateway serve --config FILE`, `gateway check --config FILE`, and how a directory of regions is made
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use gateway::Gateway;
 use gateway::config::GatewayConfig;
+use gateway::directory::command::{MakeKey, Sign, make_key, sign_directory};
+use gateway::directory::keeper::Keeper;
 use service::clock::Clock;
 use service::program::{ConfigFile, ProgramError, bind, finish, print, stop_on_signal};
 
@@ -25,6 +27,10 @@ enum Command {
     Serve(ConfigFile),
     /// Check a configuration and show it
     Check(ConfigFile),
+    /// Make the key pair that a directory of regions is signed with
+    MakeDirectoryKey(MakeKey),
+    /// Check a directory of regions, and sign it
+    SignDirectory(Sign),
 }
 
 #[tokio::main]
@@ -33,8 +39,13 @@ async fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(config) => run(&config).await,
         Command::Check(config) => {
-            GatewayConfig::load(&config.file).map_err(Into::into).and_then(|config| print(&config))
+            GatewayConfig::load(&config.file).map_err(Into::into).and_then(|config| {
+                Keeper::open(&config)?;
+                print(&config)
+            })
         }
+        Command::MakeDirectoryKey(make) => make_key(&make),
+        Command::SignDirectory(sign) => sign_directory(&sign),
     };
     finish("gateway", result)
 }

@@ -1,6 +1,7 @@
 //! One question to many regions: what the answer holds, and what it says is missing.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod directory;
 mod faults;
 mod identity;
 mod world;

@@ -18,6 +18,7 @@ pub mod question;
 pub mod read;
 pub mod search;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
@@ -36,14 +37,14 @@ const IDLE_MAX: Duration = Duration::from_secs(2);
 const FHIR: HeaderValue = HeaderValue::from_static(fhir::FHIR_JSON);
 
 /// A region's hub as it is asked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Hub<'a> {
     /// Its entry in the directory.
     pub region: &'a Region,
     /// What dials it.
     pub client: &'a reqwest::Client,
     /// What stands before it.
-    pub gate: &'a Gate,
+    pub gate: Arc<Gate>,
 }
 
 impl Hub<'_> {
@@ -106,7 +107,6 @@ pub fn is_json(headers: &HeaderMap) -> bool {
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::net::TcpListener;
-    use std::sync::Arc;
 
     use axum::Router;
     use http::HeaderMap;
@@ -137,9 +137,9 @@ mod tests {
     async fn a_connection_that_was_refused_is_tried_once_more() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let region = region(format!("http://{address}"));
-        let gate = Gate::new(&region.ods, &Federation::default());
+        let gate = Arc::new(Gate::new(&region.ods, &Federation::default()));
         let client = service::client::build().unwrap();
-        let hub = Hub { region: &region, client: &client, gate: &gate };
+        let hub = Hub { region: &region, client: &client, gate: gate.clone() };
         let before = gate.savings();
         let context = context();
         let sent = hub.send(client.get(region.base()), &context);

@@ -155,8 +155,8 @@ async fn compare(
             (number, row, found)
         })
         .buffer_unordered(CONCURRENT_MAX);
-    let asked: Vec<_> = asked.collect().await;
-    for (number, row, found) in asked {
+    let mut asked = std::pin::pin!(asked);
+    while let Some((number, row, found)) = asked.next().await {
         let found = match found {
             Ok(found) => found,
             Err(error) if error.is_general() => return Err(error.into()),
