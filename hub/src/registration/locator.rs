@@ -176,8 +176,7 @@ impl Locator {
     pub async fn delete(&self, pointer: &str) -> Result<(), LocatorError> {
         let request = self.client.delete(format!("{}/{pointer}", self.collection));
         match self.send(request).await {
-            Ok(_) => Ok(()),
-            Err(LocatorError::Failing { status: StatusCode::NOT_FOUND, .. }) => Ok(()),
+            Ok(_) | Err(LocatorError::Failing { status: StatusCode::NOT_FOUND, .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -41,7 +41,7 @@ impl World {
             tokio::time::sleep(Duration::from_millis(50)).await;
             let turn = endpoint.asked.fetch_add(1, Ordering::SeqCst);
             let (status, body) = endpoint.answer.lock().unwrap().clone();
-            (StatusCode::from_u16(status).unwrap(), body.replace('#', &turn.to_string()))
+            (StatusCode::from_u16(status).unwrap(), body.replace("TURN", &turn.to_string()))
         };
         let take = move |headers: HeaderMap| async move {
             let good = format!("Bearer {}", api.good.lock().unwrap());
@@ -54,7 +54,7 @@ impl World {
 
     /// Lets the endpoint give tokens `t0`, `t1`, … that live so long.
     fn gives(&self, seconds: &str) {
-        let body = format!(r##"{{"access_token":"t#","expires_in":{seconds}}}"##);
+        let body = format!(r#"{{"access_token":"tTURN","expires_in":{seconds}}}"#);
         *self.answer.lock().unwrap() = (200, body);
     }
 
