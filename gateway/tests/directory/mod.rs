@@ -1,5 +1,6 @@
 //! The signed list of regions: taken while the gateway serves, and refused when it cannot be trusted.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,8 @@ impl Keeper {
     fn publish(&self, serial: u64, regions: &[(&Fake, &str, &str)], key: &str) {
         let mut text = format!("serial = {serial}\n");
         for (fake, ods, status) in regions {
-            text += &format!("{}status = \"{status}\"\n", fake.region(ods));
+            text.push_str(&fake.region(ods));
+            writeln!(text, "status = \"{status}\"").unwrap();
         }
         let draft = self.file("draft.toml");
         std::fs::write(&draft, text).unwrap();
