@@ -9,7 +9,10 @@ use fhir::identifier::OdsCode;
 use gateway::Gateway;
 use gateway::config::GatewayConfig;
 use hub::Hub;
-use hub::config::{AuditConfig, HubConfig, LocatorConfig as HubLocator, RecordConfig, StoreConfig};
+use hub::config::{
+    AuditConfig, HubConfig, LocatorConfig as HubLocator, RecordConfig, RegistrationConfig,
+    StoreConfig,
+};
 use locator_mock::{Locator, LocatorConfig, Store as LocatorStore};
 use service::clock::Clock;
 use service::config::{Admin, Nation, Region, Security, SecurityMode, Server};
@@ -206,7 +209,8 @@ impl Start<'_> {
             region: self.region.clone(),
             security: OPEN,
             store: StoreConfig { url: format!("sqlite://{}", file.display()) },
-            locator: Some(HubLocator { url: self.locator_url.to_owned() }),
+            locator: Some(HubLocator { url: self.locator_url.to_owned(), token: None }),
+            registration: RegistrationConfig::default(),
             record: RecordConfig::default(),
             audit: AuditConfig::default(),
         }
@@ -221,6 +225,7 @@ impl Start<'_> {
                 url: self.locator_url.to_owned(),
                 deadline_ms: 3_000,
                 reuse_ms: 0,
+                token: None,
             },
             security: OPEN,
             identity: gateway::config::Identity::default(),
@@ -228,6 +233,7 @@ impl Start<'_> {
                 deadline_ms: self.layout.deadline_ms,
                 ..gateway::config::Federation::default()
             },
+            directory: None,
             regions: self.directory.to_vec(),
             audit: gateway::config::Audit { dir: Some(self.layout.state.clone()) },
         }

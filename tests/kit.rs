@@ -254,6 +254,11 @@ impl Place {
         self.url(10 * region + 11) + "/FHIR/R4"
     }
 
+    /// The metrics of a region's hub.
+    pub(crate) fn hub_metrics(self, region: usize) -> String {
+        self.url(10 * region + 13) + "/metrics"
+    }
+
     /// The FHIR base of a region's gateway.
     pub(crate) fn gateway(self, region: usize) -> String {
         self.url(10 * region + 12) + "/FHIR/R4"

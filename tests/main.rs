@@ -14,6 +14,7 @@
 //! | [`clients`] | public FHIR clients, unmodified, do with a hub what they are made for |
 //! | [`registration`] | the locator learns of every patient, whenever it comes and whoever restarts |
 //! | [`query`] | a person at a terminal sees one record, and what is missing from it |
+//! | [`tokens`] | hub and gateway are let in by a locator that demands access tokens |
 //! | [`readme`] | what README.md tells people to type works |
 //! | [`disk`] | a disk whose power can be cut |
 //! | [`kit`] | processes, ports, requests, records and waiting |
@@ -32,4 +33,5 @@ mod reindex;
 mod silence;
 mod standby;
 mod starts;
+mod tokens;
 mod union;

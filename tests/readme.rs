@@ -24,13 +24,17 @@ enum RunBy {
     Query,
     /// [`commands_that_only_print_succeed`]
     Printing,
+    /// [`crate::registration`], on free ports.
+    Registration,
+    /// [`a_directory_is_signed_as_the_readme_says`]
+    Directory,
     /// Whoever runs this test has run it.
     TheTester,
     /// `.ci/run`
     EveryChange,
 }
 
-const KNOWN: [(&str, RunBy); 13] = [
+const KNOWN: [(&str, RunBy); 16] = [
     ("cargo run --release", RunBy::Demonstration),
     ("tests/run", RunBy::TheTester),
     ("fuzz/run 30", RunBy::EveryChange),
@@ -47,6 +51,9 @@ const KNOWN: [(&str, RunBy); 13] = [
          config/gateway.toml",
         RunBy::Query,
     ),
+    ("target/release/hub reconcile --config config/hub.toml", RunBy::Registration),
+    ("target/release/gateway make-directory-key directory-key", RunBy::Directory),
+    ("target/release/gateway sign-directory --key directory-key directory.toml", RunBy::Directory),
     ("cargo run --release -p load -- --help", RunBy::Printing),
 ];
 
@@ -112,6 +119,38 @@ async fn commands_that_only_print_succeed() {
         };
         on_free_ports(Place::PORTS, run).await;
     }
+}
+
+/// The key, the list as README.md shows it, and its signature.
+#[tokio::test]
+async fn a_directory_is_signed_as_the_readme_says() {
+    let folder = TempDir::new().unwrap();
+    let readme = readme();
+    let (_, list) = readme.split_once("```toml\nserial").unwrap();
+    let (list, _) = list.split_once("```").unwrap();
+    let file = folder.path().join("directory.toml");
+    std::fs::write(&file, format!("serial{list}")).unwrap();
+    for (line, _) in KNOWN.iter().filter(|(_, by)| *by == RunBy::Directory) {
+        let arguments: Vec<&str> = line.split(' ').skip(1).collect();
+        let mut process = Process::start(folder.path(), "gateway", &arguments);
+        let status = process.ended(READY_TIME_MAX).await;
+        assert_eq!(status.code(), Some(0), "{line}: {}", process.stderr());
+        assert!(!process.stdout().is_empty(), "{line} printed nothing");
+    }
+    let config =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/gateway.toml"));
+    let directory = "directory = { file = \"directory.toml\", key_file = \"directory-key.pub\" }\n";
+    let config =
+        crate::kit::write_config(folder.path(), &(directory.to_owned() + &config.unwrap()));
+    let check = async |code: i32| {
+        let mut process = Process::start(folder.path(), "gateway", &["check", "--config", &config]);
+        let status = process.ended(READY_TIME_MAX).await;
+        assert_eq!(status.code(), Some(code), "{}", process.stderr());
+    };
+    check(0).await;
+    let signed = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, signed.replace("\"active\"", "\"suspended\"")).unwrap();
+    check(64).await;
 }
 
 #[tokio::test]

@@ -17,11 +17,34 @@ struct Site {
 }
 
 impl Site {
-    async fn start_hub(&self) -> Result<Process, PortTaken> {
+    fn hub_config(&self) -> String {
         let store = format!("sqlite://{}", self.folder.path().join("hub.db").display());
         let config = self.place.hub_config(0, &store, self.folder.path());
+        config + "registration = { check_s = 1 }\n"
+    }
+
+    async fn start_hub(&self) -> Result<Process, PortTaken> {
+        let config = self.hub_config();
         let probe = self.place.hub(0).replace("/FHIR/R4", "/ready");
         Process::serve(self.folder.path(), "hub", &config, &probe).await
+    }
+
+    /// Starts a locator that has forgotten everything.
+    async fn start_empty_locator(&self) -> Process {
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(self.folder.path().join(format!("locator.db{suffix}")));
+        }
+        self.start_locator().await
+    }
+
+    /// What `hub reconcile` prints.
+    async fn reconcile(&self) -> String {
+        let file = crate::kit::write_config(self.folder.path(), &self.hub_config());
+        let arguments = ["reconcile", "--config", &file];
+        let mut process = Process::start(self.folder.path(), "hub", &arguments);
+        let status = process.ended(REGISTRATION_TIME_MAX).await;
+        assert_eq!(status.code(), Some(0), "{}", process.stderr());
+        process.stdout()
     }
 
     async fn start_locator(&self) -> Process {
@@ -92,5 +115,58 @@ async fn every_patient_is_registered_once_whoever_was_down_meanwhile() {
     site.http.transact(&site.place.hub(0), bundle).await.unwrap().ok();
     site.pointers(&all).await;
     hub.stop().await;
+    locator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_locator_that_forgot_everything_is_told_again() {
+    let start = async |base| {
+        let folder = TempDir::new().unwrap();
+        let site = Site { place: Place(base), folder, http: Http::new() };
+        let hub = site.start_hub().await?;
+        Ok((site, hub))
+    };
+    let (site, hub) = on_free_ports(Place::PORTS, start).await;
+    let locator = site.start_locator().await;
+    let numbers: Vec<String> = numbers().take(PATIENTS).collect();
+    for number in &numbers {
+        let bundle = record(number, &["36.60"]);
+        site.http.transact(&site.place.hub(0), bundle).await.unwrap().ok();
+    }
+    let all: Vec<(&String, usize)> = numbers.iter().map(|number| (number, 1)).collect();
+    site.pointers(&all).await;
+    // By the hub itself, that looks now and then.
+    locator.stop().await;
+    let locator = site.start_empty_locator().await;
+    site.pointers(&all).await;
+    // By a command, that asks the hub.
+    let whole = format!("{PATIENTS} numbers compared: {PATIENTS} registered, 0 rightly not");
+    let printed = eventually("all is told to be right", REGISTRATION_TIME_MAX, async || {
+        let printed = site.reconcile().await;
+        printed.contains(&whole).then_some(printed)
+    })
+    .await;
+    assert!(printed.contains("put right: 0 missing, 0 surplus"), "{printed}");
+    let metrics = site.http.get(&site.place.hub_metrics(0)).await.ok();
+    for name in [
+        "hub_registrations_waiting 0",
+        "hub_registrations_oldest_seconds 0",
+        "hub_registrations_parked 0",
+        "hub_patients_without_number 0",
+        "hub_reconciled_timestamp_seconds ",
+    ] {
+        assert!(metrics.text().contains(&format!("\n{name}")), "{name}: {}", metrics.text());
+    }
+    // By a command alone, that sends what is missing, too.
+    hub.stop().await;
+    locator.stop().await;
+    let locator = site.start_empty_locator().await;
+    let printed = site.reconcile().await;
+    assert!(printed.contains(&format!("put right: {PATIENTS} missing")), "{printed}");
+    for number in &numbers {
+        assert!(!printed.contains(number), "a number is printed");
+        let found = site.http.custodians(&site.place.locator(), number).await;
+        assert_eq!(found, ["QWO"]);
+    }
     locator.stop().await;
 }

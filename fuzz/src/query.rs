@@ -12,6 +12,7 @@ use hub::search::plan::{Plan, Scope};
 use hub::search::predicate::KnownUnit;
 use hub::store::Engine;
 use hub::store::query::{Query, Value};
+use hub::store::sqlite::MIGRATIONS;
 use rusqlite::Connection;
 
 use crate::{BASE, NOW, TERMS};
@@ -55,11 +56,7 @@ impl Database {
     fn new() -> Self {
         let connection =
             Connection::open_in_memory().expect("memory is no file that may be missing");
-        for schema in [
-            include_str!("../../hub/src/store/schema/sqlite/0001_record.sql"),
-            include_str!("../../hub/src/store/schema/sqlite/0002_search_and_kept_answers.sql"),
-            include_str!("../../hub/src/store/schema/sqlite/0003_generation_of_the_index.sql"),
-        ] {
+        for schema in MIGRATIONS {
             connection.execute_batch(schema).expect("the schema is SQL");
         }
         Self { connection, hasher: RandomState::new(), seen: RefCell::default() }

@@ -1,5 +1,7 @@
 //! The answer: what every region said, checked and merged, and what is missing, first.
 
+use std::sync::Arc;
+
 use fhir::OWN_SYSTEM;
 use fhir::bundle::{SearchMode, SearchsetWriter};
 use fhir::identifier::PatientNumber;
@@ -102,10 +104,11 @@ pub fn assemble<'a>(
 
 /// Of which regions the answer speaks, if not of all.
 fn only(gateway: &Gateway, question: &Question, collected: &Collected) -> Option<Issue> {
-    let chosen = question.regions.iter().filter_map(|ods| gateway.directory().find(ods));
+    let directory = gateway.directory();
+    let chosen = question.regions.iter().filter_map(|ods| directory.find(ods));
     let is_asked =
-        |region: &&Region| collected.answers.iter().any(|answer| answer.region.ods == region.ods);
-    let (asked, others): (Vec<_>, Vec<_>) = chosen.map(|region| &**region).partition(is_asked);
+        |region: &Arc<Region>| collected.answers.iter().any(|of| of.region.ods == region.ods);
+    let (asked, others): (Vec<_>, Vec<_>) = chosen.partition(is_asked);
     (!question.regions.is_empty()).then(|| remarks::only(&asked, &others))
 }
 
@@ -160,7 +163,9 @@ pub fn expected<'p>(question: &'p Question, numbers: &'p [PatientNumber]) -> Exp
 }
 
 fn note(gateway: &Gateway, ods: &fhir::identifier::OdsCode, status: RegionStatus) {
-    gateway.counters().region(gateway.directory().place(ods), status);
+    if let Some(standing) = gateway.directory().standing(ods) {
+        standing.counter.note(status);
+    }
     match status {
         RegionStatus::Ok | RegionStatus::Empty | RegionStatus::Suppressed => {}
         RegionStatus::WrongPatient => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use service::config::{Admin, ConfigError, Region, Security, Server, load, parse};
+use service::token::TokenConfig;
 use url::Url;
 
 use crate::directory;
@@ -37,6 +38,8 @@ pub struct GatewayConfig {
     /// How regions are asked.
     #[serde(default)]
     pub federation: Federation,
+    /// A signed list of the regions; with it, `regions` is not looked at.
+    pub directory: Option<DirectoryConfig>,
     /// The regions that may be asked; the only endpoints that are ever dialled.
     #[serde(default)]
     pub regions: Vec<directory::Region>,
@@ -57,6 +60,8 @@ pub struct Locator {
     /// How long a lookup's result may be used again; 0 shares it among concurrent requests only.
     #[serde(default)]
     pub reuse_ms: u64,
+    /// How access tokens are had; without it, none is sent.
+    pub token: Option<TokenConfig>,
 }
 
 fn locator_deadline_ms() -> u64 {
@@ -123,6 +128,23 @@ pub enum WithoutLocator {
     HomeOnly,
 }
 
+/// `[directory]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DirectoryConfig {
+    /// The list.
+    pub file: PathBuf,
+    /// The public key that it is signed with.
+    pub key_file: PathBuf,
+    /// How often the file is looked at.
+    #[serde(default = "directory_reload_s")]
+    pub reload_s: u64,
+}
+
+fn directory_reload_s() -> u64 {
+    30
+}
+
 /// `[audit]`
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -150,6 +172,7 @@ impl GatewayConfig {
         check_url("server.public_url", &self.server.public_url)?;
         check_url("locator.url", &self.locator.url)?;
         self.security.check(self.server.listen)?;
+        self.locator.token.as_ref().map_or(Ok(()), TokenConfig::check)?;
         in_range("federation.deadline_ms", self.federation.deadline_ms)?;
         in_range("locator.deadline_ms", self.locator.deadline_ms)?;
         in_range("identity.wait_ms", self.identity.wait_ms)?;
@@ -159,19 +182,31 @@ impl GatewayConfig {
         if !(1..=10_000).contains(&self.federation.region_requests) {
             return refused("federation.region_requests must lie between 1 and 10000");
         }
-        let mut known = HashSet::new();
-        for region in &self.regions {
-            let ods = &region.ods;
-            check_url(&format!("the url of region {ods}"), &region.url)?;
-            if !region.base().ends_with(BASE_ENDING) {
-                return refused(format!("the url of region {ods} must end in \"{BASE_ENDING}\""));
-            }
-            if !known.insert(ods) {
-                return refused(format!("region {ods} stands in [[regions]] twice"));
-            }
+        if let Some(DirectoryConfig { reload_s, .. }) = self.directory
+            && !(1..=60).contains(&reload_s)
+        {
+            // A region that is suspended is left alone within a minute.
+            return refused("directory.reload_s must lie between 1 and 60");
         }
+        check_regions(&self.regions)?;
         Ok(self)
     }
+}
+
+/// Whether regions may stand in one directory.
+pub(crate) fn check_regions(regions: &[directory::Region]) -> Result<(), ConfigError> {
+    let mut known = HashSet::new();
+    for region in regions {
+        let ods = &region.ods;
+        check_url(&format!("the url of region {ods}"), &region.url)?;
+        if !region.base().ends_with(BASE_ENDING) {
+            return refused(format!("the url of region {ods} must end in \"{BASE_ENDING}\""));
+        }
+        if !known.insert(ods) {
+            return refused(format!("region {ods} stands in [[regions]] twice"));
+        }
+    }
+    Ok(())
 }
 
 fn in_range(key: &str, deadline_ms: u64) -> Result<(), ConfigError> {

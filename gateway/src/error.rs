@@ -74,9 +74,9 @@ pub enum GatewayError {
     /// Every region refused the question itself.
     #[error("every region refused the question")]
     RefusedByAll(Vec<Issue>),
-    /// The locator cannot say who holds records.
+    /// The locator cannot say who holds records; in so many seconds it may.
     #[error("the locator cannot be asked")]
-    LocatorUnavailable,
+    LocatorUnavailable(u64),
     /// No region answered, or not all did and the caller wants nothing less.
     #[error("regions are missing")]
     NoRegionAnswered(Shortfall),
@@ -116,9 +116,9 @@ impl From<GatewayError> for Refusal {
             GatewayError::AlreadyFederated => bad(Processing, FEDERATED, None),
             GatewayError::NotLinked => bad(NotSupported, NOT_LINKED, None),
             GatewayError::RefusedByAll(issues) => refused_by_all(issues),
-            GatewayError::LocatorUnavailable => {
+            GatewayError::LocatorUnavailable(seconds) => {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
-                Self::error(status, Transient, NO_LOCATOR).retry_after_s(5)
+                Self::error(status, Transient, NO_LOCATOR).retry_after_s(seconds)
             }
             GatewayError::NoRegionAnswered(shortfall) => missing(shortfall, true),
             GatewayError::RegionFailed(shortfall) => missing(shortfall, false),
@@ -242,7 +242,7 @@ mod tests {
             GatewayError::AlreadyFederated,
             GatewayError::NotLinked,
             GatewayError::RefusedByAll(Vec::new()),
-            GatewayError::LocatorUnavailable,
+            GatewayError::LocatorUnavailable(5),
             GatewayError::Internal("a secret cause".into()),
         ];
         for error in errors {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::Gateway;
 use crate::context::Context;
-use crate::directory::Region;
+use crate::directory::{Directory, Region};
 use crate::error::GatewayError;
 use crate::identity::{Whereabouts, whereabouts};
 use crate::outcome::Gap;
@@ -52,9 +52,10 @@ pub struct Collected {
 /// The regions while they answer: it is known who is asked, and by which numbers.
 #[derive(Debug)]
 pub struct UnderWay<'a> {
-    gateway: &'a Gateway,
+    /// As it was when the question came: a question is answered by one directory.
+    directory: Arc<Directory>,
     /// The home hub, if it is asked.
-    home: Option<&'a Arc<Region>>,
+    home: Option<Arc<Region>>,
     found: Whereabouts,
     located: usize,
     early: Vec<Regional>,
@@ -91,7 +92,7 @@ pub async fn begin<'a>(
     let mut asked = FuturesUnordered::new();
     let mut early = Vec::new();
     let home = directory.home().filter(|home| question.asks(&home.ods));
-    if let Some(home) = home {
+    if let Some(home) = &home {
         asked.push(ask(gateway, home.clone(), search(&person.numbers()), context).boxed());
     }
     let mut locating = pin!(whereabouts(gateway, person, context));
@@ -102,7 +103,7 @@ pub async fn begin<'a>(
         }
     };
     let search = search(&found.numbers);
-    if let Some(home) = home.filter(|_| found.home_again) {
+    if let Some(home) = home.as_ref().filter(|_| found.home_again) {
         // Nobody else has been asked so far.
         asked = FuturesUnordered::new();
         early.clear();
@@ -112,11 +113,11 @@ pub async fn begin<'a>(
     found.regions.retain(|region| question.asks(&region.ods));
     found.unknown.retain(|ods| question.asks(ods));
     for region in &found.regions {
-        if home.is_none_or(|home| home.ods != region.ods) {
+        if home.as_ref().is_none_or(|home| home.ods != region.ods) {
             asked.push(ask(gateway, region.clone(), search.clone(), context).boxed());
         }
     }
-    Ok(UnderWay { gateway, home, found, located, early, asked })
+    Ok(UnderWay { directory, home, found, located, early, asked })
 }
 
 impl UnderWay<'_> {
@@ -132,9 +133,9 @@ impl UnderWay<'_> {
     pub fn regions(&self) -> Vec<Arc<Region>> {
         let is_asked = |region: &&Arc<Region>| {
             let same = |other: &Arc<Region>| other.ods == region.ods;
-            self.home.is_some_and(same) || self.found.regions.iter().any(same)
+            self.home.as_ref().is_some_and(same) || self.found.regions.iter().any(same)
         };
-        self.gateway.directory().regions().iter().filter(is_asked).cloned().collect()
+        self.directory.regions().iter().filter(is_asked).cloned().collect()
     }
 
     /// The numbers by which they are asked.
@@ -149,10 +150,10 @@ impl UnderWay<'_> {
 
     /// What there is once these answers, which are all, have come.
     pub fn collected(self, mut answers: Vec<Regional>) -> Collected {
-        let (found, directory) = (self.found, self.gateway.directory());
+        let (found, directory) = (self.found, self.directory);
         answers.sort_by_key(|answer| directory.place(&answer.region.ods));
         let mut gaps = found.gaps;
-        if self.home.is_some_and(|home| !has_answered(&answers, home)) {
+        if self.home.is_some_and(|home| !has_answered(&answers, &home)) {
             // Its silence is told by its own part of the answer.
             gaps.retain(|gap| *gap != Gap::LinksUnknown);
         }

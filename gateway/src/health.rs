@@ -21,32 +21,28 @@ pub enum SearchEnd {
 }
 
 /// What is counted since the start; no count knows a patient.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Counters {
     searches: [AtomicU64; 3],
-    regions: Vec<[AtomicU64; RegionStatus::ALL.len()]>,
+}
+
+/// How often a region ended how.
+#[derive(Debug, Default)]
+pub struct RegionCounter([AtomicU64; RegionStatus::ALL.len()]);
+
+impl RegionCounter {
+    /// Counts how the region ended.
+    pub fn note(&self, status: RegionStatus) {
+        if let Some(column) = RegionStatus::ALL.iter().position(|s| *s == status) {
+            self.0[column].fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Counters {
-    /// Counters for that many regions.
-    pub fn new(regions: usize) -> Self {
-        Self {
-            searches: Default::default(),
-            regions: (0..regions).map(|_| Default::default()).collect(),
-        }
-    }
-
     /// Counts a search.
     pub fn search(&self, end: SearchEnd) {
         self.searches[end as usize].fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts how the region at that place of the directory ended.
-    pub fn region(&self, place: usize, status: RegionStatus) {
-        let column = RegionStatus::ALL.iter().position(|s| *s == status);
-        if let (Some(row), Some(column)) = (self.regions.get(place), column) {
-            row[column].fetch_add(1, Ordering::Relaxed);
-        }
     }
 }
 
@@ -76,11 +72,14 @@ impl Health for GatewayHealth {
             let _ = writeln!(text, "gateway_searches_total{{end=\"{end}\"}} {count}");
         }
         text.push_str("# TYPE gateway_region_answers_total counter\n");
-        let regions = self.gateway.directory().regions();
-        for (region, row) in regions.iter().zip(&counters.regions) {
-            for (status, count) in RegionStatus::ALL.iter().zip(row) {
-                let (ods, status) = (&region.ods, status.as_str());
-                let count = count.load(Ordering::Relaxed);
+        let directory = self.gateway.directory();
+        let standings = directory.regions().iter().filter_map(|region| {
+            let standing = directory.standing(&region.ods)?;
+            Some((&region.ods, standing))
+        });
+        for (ods, standing) in standings.clone() {
+            for (status, count) in RegionStatus::ALL.iter().zip(&standing.counter.0) {
+                let (status, count) = (status.as_str(), count.load(Ordering::Relaxed));
                 let _ = writeln!(
                     text,
                     "gateway_region_answers_total{{region=\"{ods}\",status=\"{status}\"}} {count}"
@@ -88,10 +87,17 @@ impl Health for GatewayHealth {
             }
         }
         text.push_str("# TYPE gateway_region_open gauge\n");
-        for (region, gate) in regions.iter().zip(self.gateway.gates()) {
-            let (ods, open) = (&region.ods, u8::from(gate.is_open()));
+        for (ods, standing) in standings {
+            let open = u8::from(standing.gate.is_open());
             let _ = writeln!(text, "gateway_region_open{{region=\"{ods}\"}} {open}");
         }
+        let keeper = self.gateway.directory_keeper();
+        let (serial, refused) = (keeper.serial(), u8::from(keeper.is_refusing()));
+        let _ = write!(
+            text,
+            "# TYPE gateway_directory_serial gauge\ngateway_directory_serial {serial}\n\
+             # TYPE gateway_directory_refused gauge\ngateway_directory_refused {refused}\n"
+        );
         text
     }
 }

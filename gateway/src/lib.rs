@@ -55,13 +55,13 @@ use service::serve::{Shutdown, serve};
 use tokio::net::TcpListener;
 
 use crate::config::{Federation, GatewayConfig, Identity, WithoutLocator};
+use crate::directory::keeper::Keeper;
 use crate::directory::{Directory, Region};
 use crate::health::{Counters, GatewayHealth};
 use crate::identity::links::Links;
 use crate::locate::Locator;
 use crate::region::Hub;
 use crate::region::flight::Flights;
-use crate::region::gate::Gate;
 
 /// A gateway that is ready to serve; clones share everything.
 #[derive(Debug, Clone)]
@@ -77,9 +77,8 @@ struct Inner {
     identity: Identity,
     links: Links,
     federation: Federation,
-    directory: Directory,
+    directory: Arc<Keeper>,
     locator: Locator,
-    gates: Vec<Gate>,
     flights: Flights,
     client: reqwest::Client,
     clock: Clock,
@@ -100,6 +99,7 @@ impl Gateway {
         let base = config.server.base().to_owned();
         let statement =
             interaction::capabilities::statement(&base, &config.region.name, clock.now_micros());
+        let directory = Arc::new(Keeper::open(&config)?);
         let inner = Inner {
             base,
             ods: config.region.ods.clone(),
@@ -107,11 +107,10 @@ impl Gateway {
             links: open_links(&config.identity)?,
             identity: config.identity,
             federation: config.federation,
-            locator: Locator::new(&config.locator, client.clone()),
-            gates: config.regions.iter().map(|r| Gate::new(&r.ods, &config.federation)).collect(),
+            locator: Locator::new(&config.locator, client.clone(), &clock),
             flights: Flights::default(),
-            counters: Counters::new(config.regions.len()),
-            directory: Directory::new(config.regions, &config.region.ods),
+            counters: Counters::default(),
+            directory,
             client,
             clock,
             journal,
@@ -133,10 +132,12 @@ impl Gateway {
         let public = serve(listener, routes::router(health.clone()), shutdown.clone(), drain);
         let admin = async {
             if let Some(listener) = admin_listener {
-                serve(listener, service::admin::router(health), shutdown, drain).await;
+                let router = service::admin::router(health);
+                serve(listener, router, shutdown.clone(), drain).await;
             }
         };
-        tokio::join!(public, admin);
+        let directory = self.inner.directory.clone().run(shutdown.clone());
+        tokio::join!(public, admin, directory);
     }
 
     /// The FHIR base as callers see it.
@@ -149,8 +150,13 @@ impl Gateway {
         &self.inner.ods
     }
 
-    /// The regions that may be asked.
-    pub fn directory(&self) -> &Directory {
+    /// The regions that may be asked, as they are now.
+    pub fn directory(&self) -> Arc<Directory> {
+        self.inner.directory.current()
+    }
+
+    /// Where the directory comes from.
+    pub(crate) fn directory_keeper(&self) -> &Keeper {
         &self.inner.directory
     }
 
@@ -172,13 +178,9 @@ impl Gateway {
 
     /// The hub of a region of the directory.
     pub(crate) fn hub<'a>(&'a self, region: &'a Region) -> Hub<'a> {
-        let inner = &*self.inner;
-        let gate = &inner.gates[inner.directory.place(&region.ods)];
-        Hub { region, client: &inner.client, gate }
-    }
-
-    pub(crate) fn gates(&self) -> &[Gate] {
-        &self.inner.gates
+        let directory = self.directory();
+        let standing = directory.standing(&region.ods).expect("no region's standing is forgotten");
+        Hub { region, client: &self.inner.client, gate: standing.gate.clone() }
     }
 
     pub(crate) fn flights(&self) -> &Flights {
@@ -208,7 +210,7 @@ impl Gateway {
     /// Whether the home hub's answer alone is better than none.
     pub(crate) fn may_answer_without_locator(&self) -> bool {
         let allowed = self.inner.federation.without_locator == WithoutLocator::HomeOnly;
-        allowed && self.inner.directory.home().is_some()
+        allowed && self.directory().home().is_some()
     }
 }
 

@@ -13,15 +13,17 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue};
 use moka::future::Cache;
 use serde::Deserialize;
-use service::client::read_body;
+use service::client::{read_body, retry_after, root_cause};
+use service::clock::Clock;
 use service::correlation::{CORRELATION_ID, Correlation, REQUEST_ID};
+use service::token::{Access, AccessError, TokenError};
 use thiserror::Error;
 use tokio::time::{timeout, timeout_at};
 use uuid::Uuid;
 
-use crate::config;
+use crate::config::{self, DEADLINE_MS_MAX};
 use crate::context::Context;
-use crate::region::{is_json, root_cause};
+use crate::region::is_json;
 
 /// The type of the pointers under which a region's record is registered: "Clinical summary".
 const POINTER_TYPE: &str = "http://snomed.info/sct|887181000000106";
@@ -37,6 +39,8 @@ const LOOKUPS_MAX: u64 = 10_000;
 #[derive(Debug, Clone)]
 pub struct Locator {
     client: reqwest::Client,
+    access: Access,
+    clock: Clock,
     search_url: String,
     deadline: Duration,
     lookups: Cache<(OdsCode, NhsNumber), Arc<Pointers>>,
@@ -57,26 +61,49 @@ pub enum LocatorError {
     /// It could not be reached, or broke off.
     #[error("the locator could not be reached: {0}")]
     Unreachable(String),
+    /// There is no access token to ask it with.
+    #[error(transparent)]
+    NoToken(TokenError),
     /// It took too long.
     #[error("the locator did not answer in time")]
     TimedOut,
     /// It answered with a status other than 200.
-    #[error("the locator answered {0}")]
-    Status(u16),
+    #[error("the locator answered {status}")]
+    Status {
+        /// The status.
+        status: u16,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+    },
     /// It answered with something other than the whole searchset.
     #[error("the locator's answer is not a whole searchset")]
     NotASearchset,
 }
 
+impl LocatorError {
+    /// When it is worth asking again, in seconds: what the locator asks for, as far as a caller is
+    /// likely to wait.
+    pub fn retry_after_s(&self) -> u64 {
+        const DEFAULT_S: u64 = 5;
+        let asked = match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        };
+        asked.map_or(DEFAULT_S, |asked| asked.as_secs().clamp(1, DEADLINE_MS_MAX / 1_000))
+    }
+}
+
 impl Locator {
     /// The locator of a configuration.
-    pub fn new(config: &config::Locator, client: reqwest::Client) -> Self {
+    pub fn new(config: &config::Locator, client: reqwest::Client, clock: &Clock) -> Self {
         let base = config.url.trim_end_matches('/');
         let lookups = Cache::builder()
             .max_capacity(LOOKUPS_MAX)
             .time_to_live(Duration::from_millis(config.reuse_ms))
             .build();
         Self {
+            access: Access::new(config.token.as_ref(), &client, clock),
+            clock: clock.clone(),
             client,
             search_url: format!("{base}/consumer/FHIR/R4/DocumentReference/_search"),
             deadline: Duration::from_millis(config.deadline_ms),
@@ -125,10 +152,14 @@ impl Locator {
             .header(REQUEST_ID, request_id(correlation))
             .header(CORRELATION_ID, correlation.request_id.clone())
             .body(criteria.to_string());
-        let response = request.send().await.map_err(|e| unreachable(&e))?;
+        let response = self.access.send(request).await.map_err(|error| match error {
+            AccessError::Token(error) => LocatorError::NoToken(error),
+            AccessError::Http(error) => unreachable(&error),
+        })?;
         let status = response.status();
         if status != http::StatusCode::OK {
-            return Err(LocatorError::Status(status.as_u16()));
+            let retry_after = retry_after(response.headers(), self.clock.now_micros());
+            return Err(LocatorError::Status { status: status.as_u16(), retry_after });
         }
         if !is_json(response.headers()) {
             return Err(LocatorError::NotASearchset);
@@ -228,6 +259,16 @@ mod tests {
             entries.join(",")
         );
         read(body.as_bytes(), "9434765919".parse().unwrap())
+    }
+
+    #[test]
+    fn what_the_locator_asks_for_is_passed_on_within_bounds() {
+        let asked = |retry_after: Option<u64>| {
+            let retry_after = retry_after.map(Duration::from_secs);
+            LocatorError::Status { status: 429, retry_after }.retry_after_s()
+        };
+        assert_eq!((asked(Some(7)), asked(Some(0)), asked(Some(600))), (7, 1, 25));
+        assert_eq!((asked(None), LocatorError::TimedOut.retry_after_s()), (5, 5));
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! `gateway serve --config FILE`, `gateway check --config FILE`, `gateway query NUMBER --config FILE`
+//! `gateway serve|check|query --config FILE`, and how a directory of regions is made
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use gateway::Gateway;
 use gateway::config::GatewayConfig;
+use gateway::directory::command::{MakeKey, Sign, make_key, sign_directory};
+use gateway::directory::keeper::Keeper;
 use gateway::query::{self, Options};
 use service::clock::Clock;
 use service::program::{ConfigFile, ProgramError, bind, finish, print, stop_on_signal};
@@ -29,6 +31,10 @@ enum Command {
     /// Ask for one patient's record, and show it. Exit code: 0 if nothing is missing, 69 if something
     /// is, 1 if there is no answer, 64 if the command is wrong
     Query(Options),
+    /// Make the key pair that a directory of regions is signed with
+    MakeDirectoryKey(MakeKey),
+    /// Check a directory of regions, and sign it
+    SignDirectory(Sign),
 }
 
 #[tokio::main]
@@ -47,13 +53,18 @@ async fn main() -> ExitCode {
             run(&config).await
         }
         Command::Check(config) => {
-            GatewayConfig::load(&config.file).map_err(Into::into).and_then(|config| print(&config))
+            GatewayConfig::load(&config.file).map_err(Into::into).and_then(|config| {
+                Keeper::open(&config)?;
+                print(&config)
+            })
         }
         // What a log would say stands above the table.
         Command::Query(options) => match query::run(&options).await {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
+        Command::MakeDirectoryKey(make) => make_key(&make),
+        Command::SignDirectory(sign) => sign_directory(&sign),
     };
     finish("gateway", result)
 }

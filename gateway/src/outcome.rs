@@ -13,6 +13,7 @@
 //! | wrong-patient | no | security |
 //! | open | no | transient |
 //! | unknown | no | incomplete |
+//! | suspended | no | incomplete |
 
 use fhir::OWN_SYSTEM;
 use fhir::outcome::{Coding, Details, Issue, IssueCode, Severity};
@@ -44,11 +45,13 @@ pub enum RegionStatus {
     Open,
     /// The locator names it, the directory does not.
     Unknown,
+    /// The directory says that it is not to be asked.
+    Suspended,
 }
 
 impl RegionStatus {
     /// All of them, in the order in which they are counted.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Ok,
         Self::Empty,
         Self::Suppressed,
@@ -61,6 +64,7 @@ impl RegionStatus {
         Self::WrongPatient,
         Self::Open,
         Self::Unknown,
+        Self::Suspended,
     ];
 
     /// The code in `urn:shared-record:region-status`.
@@ -132,6 +136,12 @@ impl RegionStatus {
                 "unknown",
                 IssueCode::Incomplete,
                 "holds a record but is not in this gateway's directory, so it was not asked.",
+            ),
+            Self::Suspended => (
+                "suspended",
+                IssueCode::Incomplete,
+                "is suspended in this gateway's directory, so it was not asked: its part of the \
+                 record is missing here.",
             ),
         }
     }

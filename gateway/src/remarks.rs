@@ -2,6 +2,7 @@
 //! may be two, numbers that are out of use.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use fhir::outcome::{Issue, IssueCode, Severity};
 
@@ -30,8 +31,8 @@ pub fn unregistered() -> Issue {
 }
 
 /// Not everybody was to be asked: these were, those the locator does not name.
-pub fn only(asked: &[&Region], others: &[&Region]) -> Issue {
-    let names = |regions: &[&Region]| {
+pub fn only(asked: &[Arc<Region>], others: &[Arc<Region>]) -> Issue {
+    let names = |regions: &[Arc<Region>]| {
         regions.iter().map(|region| called(region)).collect::<Vec<_>>().join(", ")
     };
     let mut text = if asked.is_empty() {

@@ -4,9 +4,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use service::config::{Admin, ConfigError, Region, Security, SecurityMode, Server};
+use service::token::TokenConfig;
 
 /// The prefix of environment variables that override keys.
 pub const PREFIX: &str = "HUB__";
+
+/// Longest time between two looks at the locator: a week.
+const PERIOD_S_MAX: u64 = 604_800;
 
 /// `hub.toml`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,6 +28,9 @@ pub struct HubConfig {
     pub store: StoreConfig,
     /// The record locator; without one nothing is registered.
     pub locator: Option<LocatorConfig>,
+    /// What is registered there, and how often that is looked at.
+    #[serde(default)]
+    pub registration: RegistrationConfig,
     /// Rules of the record.
     #[serde(default)]
     pub record: RecordConfig,
@@ -53,6 +60,26 @@ impl std::fmt::Debug for StoreConfig {
 pub struct LocatorConfig {
     /// The part of its URLs before `/producer` and `/consumer`.
     pub url: String,
+    /// How access tokens are had; without it, none is sent.
+    pub token: Option<TokenConfig>,
+}
+
+/// `[registration]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegistrationConfig {
+    /// Whether only NHS numbers are registered that are said to be present and verified.
+    pub only_verified: bool,
+    /// How often the record and the locator are compared.
+    pub reconcile_s: u64,
+    /// How often a few registered numbers are looked up, to see whether the locator lost its state.
+    pub check_s: u64,
+}
+
+impl Default for RegistrationConfig {
+    fn default() -> Self {
+        Self { only_verified: false, reconcile_s: 3_600, check_s: 60 }
+    }
 }
 
 /// `[record]`
@@ -85,7 +112,15 @@ impl HubConfig {
             let text = "store.url must begin with sqlite:// or postgres://";
             return Err(ConfigError::Refused(text.into()));
         }
-        Ok(())
+        let RegistrationConfig { reconcile_s, check_s, .. } = self.registration;
+        for (key, value) in [("reconcile_s", reconcile_s), ("check_s", check_s)] {
+            if !(1..=PERIOD_S_MAX).contains(&value) {
+                let text = format!("registration.{key} must lie between 1 and {PERIOD_S_MAX}");
+                return Err(ConfigError::Refused(text));
+            }
+        }
+        let token = self.locator.as_ref().and_then(|locator| locator.token.as_ref());
+        token.map_or(Ok(()), TokenConfig::check)
     }
 
     /// Whether a PUT may create.

@@ -6,6 +6,8 @@ use fhir::definitions::ResourceType;
 use service::admin::{Check, Health};
 
 use crate::Hub;
+use crate::registration::keeper::Reconciled;
+use crate::registration::outbox::Depth;
 use crate::store::StoreError;
 
 impl Health for Hub {
@@ -34,13 +36,19 @@ impl Health for Hub {
             "# TYPE hub_index_percent gauge\nhub_index_percent {percent}\n\
              # TYPE hub_index_walked gauge\nhub_index_walked {done}\n"
         );
-        if let Ok((waiting, parked)) = self.store.registration_depth().await {
-            // Writing into a String cannot fail.
-            let _ = write!(
-                text,
-                "# TYPE hub_registrations_waiting gauge\nhub_registrations_waiting {waiting}\n\
-                 # TYPE hub_registrations_parked gauge\nhub_registrations_parked {parked}\n"
-            );
+        // Writing into a String cannot fail.
+        let mut gauge = |name: &str, value: i64| {
+            let _ = write!(text, "# TYPE {name} gauge\n{name} {value}\n");
+        };
+        if let Ok(Depth { waiting, oldest, parked }) = self.store.registration_depth().await {
+            let age = oldest.map_or(0, |oldest| (self.clock.now_micros() - oldest) / 1_000_000);
+            gauge("hub_registrations_waiting", waiting);
+            gauge("hub_registrations_oldest_seconds", age.max(0));
+            gauge("hub_registrations_parked", parked);
+        }
+        if let Ok(Some(reconciled)) = Reconciled::of(&self.store).await {
+            gauge("hub_reconciled_timestamp_seconds", reconciled.at / 1_000_000);
+            gauge("hub_patients_without_number", reconciled.patients_without_number);
         }
         text
     }

@@ -10,7 +10,8 @@
 //! | [`store`] | versions, index, writer, on SQLite and PostgreSQL |
 //! | [`import`] | folders and files into the record, without HTTP |
 //! | [`reindex`] | the index made anew while the record is in use |
-//! | [`registration`] | outbox -> record locator |
+//! | [`registration`] | outbox -> record locator; what it holds, compared |
+//! | `command` | how commands ask a hub that serves the record |
 //! | [`error`] | the one table from error to status |
 //! | [`health`] | readiness and metrics |
 //! | [`config`] | what can be configured |
@@ -20,6 +21,7 @@
 //! audit entry before its answer leaves. The locator never slows a write.
 
 pub mod address;
+mod command;
 pub mod config;
 pub mod error;
 pub mod health;
@@ -45,13 +47,16 @@ use service::journal::Journal;
 use service::program::ProgramError;
 use service::refusal::Refusal;
 use service::serve::{Shutdown, serve};
+use service::token::Access;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use config::HubConfig;
 use error::HubError;
 use interaction::capabilities::Statement;
+use registration::keeper::{Keeper, Watch};
 use registration::locator::Locator;
+use registration::sender::Sender;
 use search::cursor::Seal;
 use store::write::{AuditEntry, Batch, Expected, Once, Write, Written};
 use store::{Store, StoreError, sqlite_path};
@@ -72,6 +77,8 @@ pub struct Hub {
     /// The CapabilityStatement, and the generation whose parameters it lists: 0 for FHIR's alone.
     metadata: RwLock<(i64, Arc<Statement>)>,
     wake: Arc<Notify>,
+    /// Where comparisons with the locator stand.
+    pub reconciliation: Watch,
     /// Told when the index is begun anew.
     begun: Notify,
 }
@@ -100,6 +107,7 @@ impl Hub {
             seal,
             metadata,
             wake,
+            reconciliation: Watch::default(),
             begun: Notify::new(),
         }))
     }
@@ -117,12 +125,13 @@ impl Hub {
         shutdown: Shutdown,
     ) -> Result<(), ProgramError> {
         let drain = Duration::from_millis(self.config.server.drain_ms);
-        let sender = tokio::spawn(self.clone().register(self.locator()?, shutdown.clone()));
+        let sender = tokio::spawn(self.clone().register(self.sender()?, shutdown.clone()));
         let keeper = tokio::spawn(self.clone().keep_index(shutdown.clone()));
         if let Some(admin) = admin {
             let router = service::admin::router(self.clone());
             let router = router.merge(search::explain::router(self.clone()));
             let router = router.merge(reindex::admin::router(self.clone()));
+            let router = router.merge(registration::admin::router(self.clone()));
             tokio::spawn(serve(admin, router, shutdown.clone(), Duration::ZERO));
         }
         serve(listener, self.router(), shutdown, drain).await;
@@ -156,22 +165,27 @@ impl Hub {
         statement
     }
 
-    fn locator(&self) -> Result<Option<Locator>, ProgramError> {
+    /// What sends registrations, if there is a locator.
+    pub fn sender(&self) -> Result<Option<Sender>, ProgramError> {
         let Some(locator) = &self.config.locator else { return Ok(None) };
         let client = service::client::build()
             .map_err(|error| ProgramError::failed("building the HTTP client", error))?;
-        let ods = self.config.region.ods.clone();
-        Ok(Some(Locator::new(client, &locator.url, ods, self.base())))
+        let (ods, clock) = (self.config.region.ods.clone(), self.clock.clone());
+        let access = Access::new(locator.token.as_ref(), &client, &clock);
+        let locator = Locator::new(client, access, clock.clone(), &locator.url, ods, self.base());
+        let only_verified = self.config.registration.only_verified;
+        Ok(Some(Sender { store: self.store.clone(), locator, clock, only_verified }))
     }
 
     async fn keep_index(self: Arc<Self>, shutdown: Shutdown) {
         reindex::walk::keep(&self, shutdown).await;
     }
 
-    async fn register(self: Arc<Self>, locator: Option<Locator>, shutdown: Shutdown) {
-        let Some(locator) = locator else { return };
-        let (store, clock) = (self.store.clone(), self.clock.clone());
-        registration::sender::run(store, locator, clock, &self.wake, shutdown).await;
+    async fn register(self: Arc<Self>, sender: Option<Sender>, shutdown: Shutdown) {
+        let Some(sender) = sender else { return };
+        let (config, watch) = (&self.config.registration, &self.reconciliation);
+        let keeper = Keeper { sender: &sender, config, watch, wake: &self.wake };
+        tokio::join!(sender.run(&self.wake, shutdown.clone()), keeper.run(shutdown));
     }
 
     /// The version an update must name, if the record demands one.

@@ -1,4 +1,4 @@
-//! `hub serve`, `hub check`, `hub import`, `hub reindex`, each with `--config FILE`
+//! `hub serve`, `hub check`, `hub import`, `hub reindex`, `hub reconcile`, each with `--config FILE`
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use hub::Hub;
 use hub::config::{HubConfig, PREFIX};
 use hub::import::{self, Options};
+use hub::registration::command as reconcile;
 use hub::reindex;
 use service::clock::Clock;
 use service::program::{ConfigFile, ProgramError, bind, finish, print, stop_on_signal};
@@ -40,6 +41,15 @@ enum Command {
     /// record. A hub that serves the record is asked to; if none does, the record is opened. Until the
     /// index is whole nothing is searched; reading and writing go on
     Reindex(ConfigFile),
+    /// Compare every NHS number of the record with what the locator holds, in both directions, and put
+    /// right what differs. What the locator had refused is tried again, and counted. A hub that serves
+    /// the record is asked to; if none does, the record is opened
+    Reconcile {
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        options: reconcile::Options,
+    },
 }
 
 #[tokio::main]
@@ -73,8 +83,7 @@ async fn run(command: Command) -> Result<(), ProgramError> {
         Command::Import { config, options } => {
             let config: HubConfig = service::config::load(&config.file, PREFIX)?;
             let report = import::run(config, Clock::System, &options).await?;
-            let failed = |error| ProgramError::failed("printing the report", error);
-            writeln!(std::io::stdout().lock(), "{report}").map_err(failed)?;
+            tell(&report)?;
             match report.total().refused {
                 0 => Ok(()),
                 refused => Err(ProgramError::Failed(format!("{refused} were refused"))),
@@ -83,8 +92,16 @@ async fn run(command: Command) -> Result<(), ProgramError> {
         Command::Reindex(file) => {
             let config: HubConfig = service::config::load(&file.file, PREFIX)?;
             let report = reindex::command::run(config, Clock::System).await?;
-            let failed = |error| ProgramError::failed("printing the report", error);
-            writeln!(std::io::stdout().lock(), "{report}").map_err(failed)
+            tell(&report)
+        }
+        Command::Reconcile { config, options } => {
+            let config: HubConfig = service::config::load(&config.file, PREFIX)?;
+            tell(&reconcile::run(config, Clock::System, options).await?)
         }
     }
+}
+
+fn tell(report: &impl std::fmt::Display) -> Result<(), ProgramError> {
+    let failed = |error| ProgramError::failed("printing the report", error);
+    writeln!(std::io::stdout().lock(), "{report}").map_err(failed)
 }

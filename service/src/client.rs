@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
 use thiserror::Error;
 
 /// How long a connection may take to open.
@@ -20,6 +22,26 @@ pub fn build() -> Result<reqwest::Client, reqwest::Error> {
         .pool_max_idle_per_host(256)
         .pool_idle_timeout(Duration::from_secs(20))
         .build()
+}
+
+/// How long an answer asks to be left alone (`Retry-After`, in seconds or as a date); at most an hour.
+pub fn retry_after(headers: &HeaderMap, now_micros: i64) -> Option<Duration> {
+    const MAX_S: u64 = 3_600;
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let seconds = match text.parse::<u64>() {
+        Ok(seconds) => seconds,
+        Err(_) => {
+            let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_second();
+            u64::try_from(date - now_micros.div_euclid(1_000_000)).unwrap_or(0)
+        }
+    };
+    Some(Duration::from_secs(seconds.min(MAX_S)))
+}
+
+/// The innermost cause of an error: the outer ones of a request's name its URL.
+pub fn root_cause(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.last().map_or_else(String::new, ToString::to_string)
 }
 
 /// Why a body could not be read.
@@ -60,5 +82,27 @@ pub async fn read_body(
             return Err(ReadError::TooLarge(bytes_max));
         }
         body.extend_from_slice(&chunk);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_as_seconds_and_as_a_date() {
+        let now: jiff::Timestamp = "1994-11-06T08:49:00Z".parse().unwrap();
+        for (text, seconds) in [
+            ("7", Some(7)),
+            ("86400", Some(3_600)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(37)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("soon", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
+            let expected = seconds.map(Duration::from_secs);
+            assert_eq!(retry_after(&headers, now.as_microsecond()), expected, "{text}");
+        }
     }
 }

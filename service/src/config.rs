@@ -59,6 +59,12 @@ pub fn parse<T: DeserializeOwned>(toml: &str, prefix: &str) -> Result<T, ConfigE
     extract(Figment::from(Toml::string(toml)), prefix)
 }
 
+/// Reads TOML text alone: no variable overrides anything of it.
+pub fn read<T: DeserializeOwned>(toml: &str) -> Result<T, ConfigError> {
+    let figment = Figment::from(Toml::string(toml));
+    figment.extract().map_err(|error| ConfigError::Invalid(Box::new(error)))
+}
+
 fn extract<T: DeserializeOwned>(figment: Figment, prefix: &str) -> Result<T, ConfigError> {
     figment
         .merge(Env::prefixed(prefix).split("__"))

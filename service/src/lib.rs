@@ -15,6 +15,7 @@
 //! | [`answer`] | a resource out: ETag, Last-Modified, Location |
 //! | [`refusal`] | an error out: status and OperationOutcome |
 //! | [`client`] | one HTTP client: deadlines, size caps, no redirects |
+//! | [`token`] | access tokens for another service: one kept, renewed in time |
 //! | [`clock`] | time, passed in |
 //! | [`journal`] | an audit entry on disk before the answer leaves |
 //! | [`admin`] | the loopback listener: readiness detail and metrics |
@@ -35,3 +36,4 @@ pub mod program;
 pub mod refusal;
 pub mod serve;
 pub mod telemetry;
+pub mod token;

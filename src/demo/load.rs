@@ -257,7 +257,8 @@ async fn registered(world: &World) -> Result<(), ProgramError> {
             let mut waiting = 0;
             for site in &world.sites {
                 let depth = site.hub.store.registration_depth().await;
-                waiting += depth.map_err(|error| ProgramError::failed("registering", error))?.0;
+                waiting +=
+                    depth.map_err(|error| ProgramError::failed("registering", error))?.waiting;
             }
             if waiting == 0 {
                 return Ok(());

@@ -60,7 +60,7 @@ pub async fn whereabouts(
     }
     let linking = async {
         match home {
-            Some(home) => at_home(gateway, home, &person, context).await.map(Some),
+            Some(home) => at_home(gateway, &home, &person, context).await.map(Some),
             None => Ok(None),
         }
     };
@@ -97,7 +97,7 @@ impl Whereabouts {
         custodians.dedup();
         for custodian in custodians {
             match gateway.directory().find(custodian) {
-                Some(region) => self.regions.push(region.clone()),
+                Some(region) => self.regions.push(region),
                 None => self.unknown.push(custodian.clone()),
             }
         }
@@ -114,7 +114,7 @@ impl Whereabouts {
     ) -> Result<(), GatewayError> {
         tracing::warn!(cause = %error, "the locator could not be asked");
         if !gateway.may_answer_without_locator() {
-            return Err(GatewayError::LocatorUnavailable);
+            return Err(GatewayError::LocatorUnavailable(error.retry_after_s()));
         }
         self.gaps.push(Gap::LocatorFailed);
         Ok(())
@@ -142,7 +142,7 @@ async fn locate(
 }
 
 /// The hub that is asked which numbers are one person's.
-fn linking_home(gateway: &Gateway) -> Option<&Arc<Region>> {
+fn linking_home(gateway: &Gateway) -> Option<Arc<Region>> {
     gateway.directory().home().filter(|_| gateway.identity().home)
 }
 

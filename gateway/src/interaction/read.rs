@@ -65,14 +65,14 @@ async fn pass(
         return Err(no_such_resource());
     }
     let path = steps.join("/");
-    let answer = read_region(&gateway.hub(region), &path, conditions(headers), context).await;
+    let answer = read_region(&gateway.hub(&region), &path, conditions(headers), context).await;
     match answer {
         Ok(answer) => Ok(passed(answer)),
         Err(Failure { status, .. }) => {
             let (ods, status_code) = (&region.ods, status.as_str());
             tracing::warn!(region.ods = %ods, region.status = status_code, "a region did not \
                 answer a read");
-            Err(GatewayError::RegionFailed(Shortfall::of(region, status)).into())
+            Err(GatewayError::RegionFailed(Shortfall::of(&region, status)).into())
         }
     }
 }

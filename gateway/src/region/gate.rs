@@ -1,7 +1,7 @@
 //! What stands before a region's hub: a breaker, so many questions at a time, and so many second
 //! attempts. One region's trouble is its own: nothing here is shared between regions.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub struct Gate {
     breaker: Mutex<Breaker>,
     turns: Semaphore,
     savings: AtomicU32,
+    /// The directory says that it is not to be asked.
+    suspended: AtomicBool,
     fair: Duration,
 }
 
@@ -40,6 +42,7 @@ impl Gate {
             breaker: Mutex::new(Breaker::new(Instant::now())),
             turns: Semaphore::new(federation.region_requests),
             savings: AtomicU32::new(RETRY_SAVINGS_MAX),
+            suspended: AtomicBool::new(false),
             fair: FAIR_TIME.min(half),
         }
     }
@@ -52,6 +55,9 @@ impl Gate {
         asking: impl Future<Output = Result<T, Failure>>,
         ill: impl Fn(&T) -> bool,
     ) -> Result<T, Failure> {
+        if self.suspended.load(Ordering::Relaxed) {
+            return Err(RegionStatus::Suspended.into());
+        }
         let started = Instant::now();
         let leave = self.breaker().admit(started).ok_or(RegionStatus::Open)?;
         let mut passage = Passage { gate: self, leave, verdict: Verdict::Unknown };
@@ -70,6 +76,11 @@ impl Gate {
             }
         };
         result
+    }
+
+    /// Notes whether the region may be asked at all.
+    pub fn suspend(&self, suspended: bool) {
+        self.suspended.store(suspended, Ordering::Relaxed);
     }
 
     /// Whether the savings allow a second attempt; if so, they are spent.

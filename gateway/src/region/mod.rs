@@ -20,11 +20,12 @@ pub mod question;
 pub mod read;
 pub mod search;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
-use service::client::ReadError;
+use service::client::{ReadError, root_cause};
 
 use crate::context::Context;
 use crate::directory::Region;
@@ -38,14 +39,14 @@ const IDLE_MAX: Duration = Duration::from_secs(2);
 const FHIR: HeaderValue = HeaderValue::from_static(fhir::FHIR_JSON);
 
 /// A region's hub as it is asked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Hub<'a> {
     /// Its entry in the directory.
     pub region: &'a Region,
     /// What dials it.
     pub client: &'a reqwest::Client,
     /// What stands before it.
-    pub gate: &'a Gate,
+    pub gate: Arc<Gate>,
 }
 
 impl Hub<'_> {
@@ -86,12 +87,6 @@ fn not_sent(error: &reqwest::Error) -> RegionStatus {
     }
 }
 
-/// The innermost cause: the outer ones name the URL.
-pub fn root_cause(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.last().map_or_else(String::new, ToString::to_string)
-}
-
 fn not_read(error: &ReadError) -> RegionStatus {
     match error {
         ReadError::TooLarge(_) => RegionStatus::TooLarge,
@@ -114,7 +109,6 @@ pub fn is_json(headers: &HeaderMap) -> bool {
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::net::TcpListener;
-    use std::sync::Arc;
 
     use axum::Router;
     use http::HeaderMap;
@@ -145,9 +139,9 @@ mod tests {
     async fn a_connection_that_was_refused_is_tried_once_more() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let region = region(format!("http://{address}"));
-        let gate = Gate::new(&region.ods, &Federation::default());
+        let gate = Arc::new(Gate::new(&region.ods, &Federation::default()));
         let client = service::client::build().unwrap();
-        let hub = Hub { region: &region, client: &client, gate: &gate };
+        let hub = Hub { region: &region, client: &client, gate: gate.clone() };
         let before = gate.savings();
         let context = context();
         let sent = hub.send(client.get(region.base()), &context);

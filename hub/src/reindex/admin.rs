@@ -69,7 +69,8 @@ async fn progress(State(hub): State<Arc<Hub>>) -> Result<Response, HubError> {
     json(&Progress::of(&hub.store))
 }
 
-fn json(answer: &impl Serialize) -> Result<Response, HubError> {
+/// An answer as JSON.
+pub(crate) fn json(answer: &impl Serialize) -> Result<Response, HubError> {
     let json = serde_json::to_vec_pretty(answer).map_err(|error| Refusal::internal(&error))?;
     Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
 }

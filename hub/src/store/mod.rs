@@ -39,7 +39,7 @@ use fhir::definitions::ResourceType;
 use service::clock::Clock;
 use thiserror::Error;
 
-use crate::registration::outbox::{Outcome, Task};
+use crate::registration::outbox::{Depth, Known, Outcome, Task};
 use generation::{Generation, Knowledge};
 use history::{History, Past};
 use query::{Found, Query, Step, Stepped};
@@ -103,7 +103,7 @@ pub enum Store {
     Postgres(Arc<postgres::Postgres>),
 }
 
-/// The turn to walk, held by at most one hub at a time.
+/// The turn to walk or to reconcile, held by at most one hub at a time.
 #[derive(Debug)]
 pub struct Turn {
     _of: Option<postgres::rebuild::Turn>,
@@ -298,8 +298,48 @@ impl Store {
     }
 
     /// Registrations to do, and parked ones.
-    pub async fn registration_depth(&self) -> Result<(i64, i64), StoreError> {
+    pub async fn registration_depth(&self) -> Result<Depth, StoreError> {
         on!(self, engine => engine.registration_depth().await)
+    }
+
+    /// At most `limit` numbers after one, in order: those that a Patient carries, and those that the
+    /// outbox knows.
+    pub async fn known_registrations(
+        &self,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Known>, StoreError> {
+        on!(self, engine => engine.known_registrations(after, limit).await)
+    }
+
+    /// At most `limit` numbers that the locator is said to hold a pointer for, from one on.
+    pub async fn sample_registrations(
+        &self,
+        from: &str,
+        limit: i64,
+    ) -> Result<Vec<String>, StoreError> {
+        on!(self, engine => engine.sample_registrations(from, limit).await)
+    }
+
+    /// Takes the turn to compare the record with the locator; none if another hub has it.
+    pub async fn turn_to_reconcile(&self) -> Result<Option<Turn>, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(Some(Turn { _of: None })),
+            Self::Postgres(engine) => {
+                let turn = engine.turn_to_reconcile().await?;
+                Ok(turn.map(|turn| Turn { _of: Some(turn) }))
+            }
+        }
+    }
+
+    /// What is kept under a name, for all of the record's hubs.
+    pub async fn kept_setting(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        on!(self, engine => engine.kept_setting(name).await)
+    }
+
+    /// Keeps something under a name.
+    pub async fn keep_setting(&self, name: &'static str, value: Vec<u8>) -> Result<(), StoreError> {
+        on!(self, engine => engine.keep_setting(name, value).await)
     }
 
     /// A secret of this store, made at its first use: the cursors' key, shared by all processes.

@@ -1,6 +1,6 @@
 -- Adds new resources, what resources are found by, and what the write is remembered by; gives the
 -- unique identifiers that were claimed. A claim waits for a concurrent one to be decided.
--- $1 to $39 as in replace.sql; $40, $41: audit entry, if there is one.
+-- $1 to $39 as in replace.sql; $40: now; $41: audit entry, if there is one.
 WITH stored AS (
     INSERT INTO resource (key, type, version, updated, method, clinical_ms, body)
     SELECT * FROM unnest($28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[],
@@ -32,11 +32,12 @@ WITH stored AS (
     RETURNING system, value, key
 ), registered AS (
     -- The locator should now know the numbers that were claimed.
-    INSERT INTO registration (number, holder, wanted, generation, state, attempts, due)
-    SELECT value, key, 1, 1, 0, 0, 0 FROM claimed WHERE system = $39
+    INSERT INTO registration (number, holder, wanted, generation, state, attempts, due, since)
+    SELECT value, key, 1, 1, 0, 0, 0, $40 FROM claimed WHERE system = $39
     ON CONFLICT (number) DO UPDATE SET holder = excluded.holder, wanted = 1,
         generation = registration.generation + 1, state = 0,
-        due = CASE WHEN registration.state = 0 THEN registration.due ELSE 0 END
+        due = CASE WHEN registration.state = 0 THEN registration.due ELSE 0 END,
+        since = CASE WHEN registration.state = 0 THEN registration.since ELSE $40 END
 ), audited AS (
     INSERT INTO audit (recorded, entry)
     SELECT $40::bigint, $41::text WHERE $41::text IS NOT NULL

@@ -284,7 +284,7 @@ async fn store(
         }
     }
     if replaces {
-        old.replace(connection).await?;
+        old.replace(connection, now).await?;
     }
     let claimed = new.add(connection, now, Some(audit)).await?;
     let claimed: HashSet<_> = claimed.iter().map(claimed_by).collect();

@@ -30,7 +30,7 @@ use super::generation::Knowledge;
 use super::query::{Argument, Query};
 use super::vocabulary::Vocabulary;
 use super::write::{Batch, Kept, Method, Version, Written};
-use crate::registration::outbox::{Outcome, Task};
+use crate::registration::outbox::{Depth, Known, Outcome, Task};
 
 /// Writes that run at a time. The other connections are left to reads: they go on while all writes
 /// wait for a standby or for each other.
@@ -190,11 +190,44 @@ impl Postgres {
         &self,
         outcomes: Vec<Outcome>,
     ) -> Result<(), StoreError> {
-        registration::settle(&self.pool, &outcomes).await
+        let patient = self.patient();
+        registration::settle(&self.pool, patient, &outcomes, self.clock.now_micros()).await
     }
 
-    pub(super) async fn registration_depth(&self) -> Result<(i64, i64), StoreError> {
+    pub(super) async fn registration_depth(&self) -> Result<Depth, StoreError> {
         registration::depth(&self.pool).await
+    }
+
+    pub(super) async fn known_registrations(
+        &self,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Known>, StoreError> {
+        registration::known(&self.pool, self.patient(), after, limit).await
+    }
+
+    pub(super) async fn sample_registrations(
+        &self,
+        from: &str,
+        limit: i64,
+    ) -> Result<Vec<String>, StoreError> {
+        registration::sample(&self.pool, from, limit).await
+    }
+
+    pub(super) async fn kept_setting(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        registration::setting(&self.pool, name).await
+    }
+
+    pub(super) async fn keep_setting(
+        &self,
+        name: &'static str,
+        value: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        registration::keep(&self.pool, name, value).await
+    }
+
+    fn patient(&self) -> i64 {
+        self.known.terms().resource_type(ResourceType::PATIENT)
     }
 }
 

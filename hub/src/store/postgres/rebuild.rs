@@ -23,7 +23,10 @@ use crate::store::vocabulary::Vocabulary;
 /// One hub walks at a time ("walk" in ASCII).
 const WALK_LOCK: i64 = 0x7761_6c6b;
 
-/// The one hub that walks, as long as it lives.
+/// One hub reconciles at a time ("nrl" in ASCII).
+const RECONCILE_LOCK: i64 = 0x006e_726c;
+
+/// The one hub whose turn it is, as long as this lives.
 #[derive(Debug)]
 pub(in crate::store) struct Turn {
     _connection: PoolConnection<Engine>,
@@ -32,9 +35,18 @@ pub(in crate::store) struct Turn {
 impl Postgres {
     /// Takes the turn to walk, unless another hub has it.
     pub(in crate::store) async fn turn_to_walk(&self) -> Result<Option<Turn>, StoreError> {
+        self.turn_to(WALK_LOCK).await
+    }
+
+    /// Takes the turn to compare the record with the locator, unless another hub has it.
+    pub(in crate::store) async fn turn_to_reconcile(&self) -> Result<Option<Turn>, StoreError> {
+        self.turn_to(RECONCILE_LOCK).await
+    }
+
+    async fn turn_to(&self, lock: i64) -> Result<Option<Turn>, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let taken: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
-            .bind(WALK_LOCK)
+            .bind(lock)
             .fetch_one(&mut *connection)
             .await?;
         if !taken {
@@ -209,7 +221,7 @@ async fn put_in(
 }
 
 /// Waits until no write is under way, but no longer than others may wait for it.
-async fn alone(connection: &mut PgConnection) -> Result<(), StoreError> {
+pub(super) async fn alone(connection: &mut PgConnection) -> Result<(), StoreError> {
     let sql = "SET LOCAL lock_timeout = '20ms'; LOCK TABLE index_state IN EXCLUSIVE MODE";
     sqlx::raw_sql(sql).execute(connection).await.map_err(busy)?;
     Ok(())

@@ -1,6 +1,7 @@
 -- Takes back what versions that are replaced are found by, and puts the new versions in their place.
 -- One statement is one snapshot: the history is read from the rows as they were.
--- $1 to $27: index rows, $28 to $34: versions, $35 to $38: unique identifiers, $39: NHS number system.
+-- $1 to $27: index rows, $28 to $34: versions, $35 to $38: unique identifiers, $39: NHS number system,
+-- $40: now.
 WITH kept AS (
     INSERT INTO history (key, type, version, updated, method, stamp, body)
     SELECT key, type, version, updated, method, stamp, body FROM resource WHERE key = ANY ($28)
@@ -54,5 +55,6 @@ WITH kept AS (
 )
 -- The locator should no longer know the numbers that were given up.
 UPDATE registration r SET wanted = 0, generation = r.generation + 1, state = 0,
-    due = CASE WHEN r.state = 0 THEN r.due ELSE 0 END
+    due = CASE WHEN r.state = 0 THEN r.due ELSE 0 END,
+    since = CASE WHEN r.state = 0 THEN r.since ELSE $40 END
 FROM given_up g WHERE g.system = $39 AND r.number = g.value AND r.holder = g.key

@@ -103,13 +103,18 @@ impl Rows {
     }
 
     pub(super) fn unique(&mut self, owner: Owner, identifier: UniqueIdentifier) {
-        let UniqueIdentifier { system, value } = identifier;
+        let UniqueIdentifier { system, value, .. } = identifier;
         self.unique.push((owner.resource_type, system, value, owner.key));
     }
 
     /// Replaces current versions, and takes away what they were found by.
-    pub(super) async fn replace(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        self.bind(sqlx::query(include_str!("replace.sql"))).execute(connection).await?;
+    pub(super) async fn replace(
+        self,
+        connection: &mut PgConnection,
+        now: i64,
+    ) -> Result<(), sqlx::Error> {
+        let statement = self.bind(sqlx::query(include_str!("replace.sql")));
+        statement.bind(now).execute(connection).await?;
         Ok(())
     }
 

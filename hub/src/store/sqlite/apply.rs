@@ -245,7 +245,7 @@ impl<'a> Apply<'a> {
             }
         }
         for (_, owner, effects) in &self.claims {
-            super::registration::note(self.connection, owner.key, effects)?;
+            super::registration::note(self.connection, owner.key, effects, self.turn.now)?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 
+use fhir::definitions::ResourceType;
 use rusqlite::Connection;
 use service::clock::Clock;
 
@@ -201,7 +202,11 @@ impl Thread {
                 registration::due(connection, *limit, now, *until).map(Did::Found)
             }
             Job::Settle(outcomes, _) => {
-                registration::settle(connection, outcomes).map(|()| Did::Settled)
+                let patient = terms.resource_type(ResourceType::PATIENT);
+                registration::settle(connection, patient, outcomes, now).map(|()| Did::Settled)
+            }
+            Job::Keep { name, value, .. } => {
+                registration::keep(connection, name, value).map(|()| Did::Settled)
             }
             Job::Close(_) => Ok(Did::Settled),
         }

@@ -34,15 +34,16 @@ use super::generation::Knowledge;
 use super::query::Query;
 use super::vocabulary::Vocabulary;
 use super::write::{Batch, Kept, Method, Version, Written};
-use crate::registration::outbox::{Outcome, Task};
+use crate::registration::outbox::{Depth, Known, Outcome, Task};
 
 /// Older versions may corrupt a WAL database with several connections.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// How the schema came to be, step by step; a step is frozen once it is merged.
-const MIGRATIONS: [&str; 3] = [
+pub const MIGRATIONS: [&str; 4] = [
     include_str!("../schema/sqlite/0001_record.sql"),
     include_str!("../schema/sqlite/0002_search_and_kept_answers.sql"),
     include_str!("../schema/sqlite/0003_generation_of_the_index.sql"),
+    include_str!("../schema/sqlite/0004_since_when_a_registration_waits.sql"),
 ];
 /// Page cache of the writer, in KiB; of a reader, in KiB.
 const WRITER_CACHE_KIB: i64 = 32 << 10;
@@ -174,8 +175,37 @@ impl Sqlite {
         self.writer.settle_registrations(outcomes).await
     }
 
-    pub(super) async fn registration_depth(&self) -> Result<(i64, i64), StoreError> {
+    pub(super) async fn registration_depth(&self) -> Result<Depth, StoreError> {
         self.with_reader(|c| Ok(registration::depth(c)?))
+    }
+
+    pub(super) async fn known_registrations(
+        &self,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Known>, StoreError> {
+        let patient = self.known.terms().resource_type(ResourceType::PATIENT);
+        self.with_reader(|c| Ok(registration::known(c, patient, after, limit)?))
+    }
+
+    pub(super) async fn sample_registrations(
+        &self,
+        from: &str,
+        limit: i64,
+    ) -> Result<Vec<String>, StoreError> {
+        self.with_reader(|c| Ok(registration::sample(c, from, limit)?))
+    }
+
+    pub(super) async fn kept_setting(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.with_reader(|c| Ok(registration::setting(c, name)?))
+    }
+
+    pub(super) async fn keep_setting(
+        &self,
+        name: &'static str,
+        value: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        self.writer.keep(name, value).await
     }
 
     /// Lends a reader's connection, for no longer than [`READ_MS_MAX`].

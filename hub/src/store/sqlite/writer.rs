@@ -27,6 +27,7 @@ pub(super) enum Job {
     Write(Batch, Reply<Vec<Written>>),
     Due { limit: usize, until: i64, reply: Reply<Vec<Task>> },
     Settle(Vec<Outcome>, Reply<()>),
+    Keep { name: &'static str, value: Vec<u8>, reply: Reply<()> },
     Rebuild(Piece, Reply<Duration>),
     Close(oneshot::Sender<()>),
 }
@@ -86,6 +87,11 @@ impl Writer {
         self.submit(|reply| Job::Settle(outcomes, reply)).await
     }
 
+    /// Keeps something under a name.
+    pub(super) async fn keep(&self, name: &'static str, value: Vec<u8>) -> Result<(), StoreError> {
+        self.submit(|reply| Job::Keep { name, value, reply }).await
+    }
+
     /// Does a piece of work on the index; gives how long the others waited for it.
     pub(super) async fn rebuild(&self, piece: Piece) -> Result<Duration, StoreError> {
         self.submit(|reply| Job::Rebuild(piece, reply)).await
@@ -140,11 +146,15 @@ impl Job {
         match (self, result) {
             (Self::Write(_, reply), Ok(Did::Wrote(written))) => drop(reply.send(Ok(written))),
             (Self::Due { reply, .. }, Ok(Did::Found(tasks))) => drop(reply.send(Ok(tasks))),
-            (Self::Settle(_, reply), Ok(_)) => drop(reply.send(Ok(()))),
+            (Self::Settle(_, reply) | Self::Keep { reply, .. }, Ok(_)) => {
+                drop(reply.send(Ok(())));
+            }
             (Self::Rebuild(_, reply), Ok(Did::Rebuilt(held))) => drop(reply.send(Ok(held))),
             (Self::Write(_, reply), Err(error)) => drop(reply.send(Err(error))),
             (Self::Due { reply, .. }, Err(error)) => drop(reply.send(Err(error))),
-            (Self::Settle(_, reply), Err(error)) => drop(reply.send(Err(error))),
+            (Self::Settle(_, reply) | Self::Keep { reply, .. }, Err(error)) => {
+                drop(reply.send(Err(error)));
+            }
             (Self::Rebuild(_, reply), Err(error)) => drop(reply.send(Err(error))),
             (Self::Close(reply), _) => drop(reply.send(())),
             // Dropped unanswered: the caller is told that the writer is gone.

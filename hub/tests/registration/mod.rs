@@ -1,6 +1,11 @@
-//! The outbox: what the locator should know is written with the Patient.
+//! The outbox: what the locator should know is written with the Patient. `sending`: what becomes of it,
+//! and what the locator's answers lead to. `reconciling`: what the locator holds, compared with it.
 
-use hub::registration::outbox::{Outcome, Settled, Task};
+mod locator;
+mod reconciling;
+mod sending;
+
+use hub::registration::outbox::{Depth, Outcome, Settled, Task};
 
 use crate::kit::{Kit, on_both_engines};
 
@@ -43,7 +48,7 @@ async fn a_patients_number_is_to_be_registered(kit: Kit) {
     let unchanged = patient("9990000050").replace("\"p\"", "\"p\",\"active\":true");
     kit.put("Patient/p", &unchanged).await;
     assert_eq!(due(&kit, 0).await, []);
-    assert_eq!(kit.hub.store.registration_depth().await.unwrap(), (0, 0));
+    assert_eq!(kit.hub.store.registration_depth().await.unwrap(), Depth::default());
 }
 
 async fn a_number_that_goes_is_to_be_withdrawn(kit: Kit) {
@@ -68,6 +73,7 @@ async fn a_taken_task_is_remembered_as_tried(kit: Kit) {
     assert_eq!(due(&kit, 0).await, [], "leased to the one who took it");
     let task = Task {
         number: "9990000050".into(),
+        holder: 0,
         wanted: true,
         generation: 1,
         attempts: 0,
@@ -77,7 +83,8 @@ async fn a_taken_task_is_remembered_as_tried(kit: Kit) {
     assert_eq!(due(&kit, 0).await[0].attempts, 1);
     settle(&kit, &task, Settled::Parked { problem: "refused".into() }).await;
     assert_eq!(due(&kit, 0).await, []);
-    assert_eq!(kit.hub.store.registration_depth().await.unwrap(), (0, 1));
+    let depth = kit.hub.store.registration_depth().await.unwrap();
+    assert_eq!(depth, Depth { waiting: 0, oldest: None, parked: 1 });
 }
 
 async fn an_outcome_of_an_older_wish_settles_nothing(kit: Kit) {
