@@ -14,6 +14,7 @@ use crate::directory::Region;
 use crate::error::GatewayError;
 use crate::identity::whereabouts;
 use crate::outcome::Gap;
+use crate::page::share;
 use crate::question::Question;
 use crate::region::flight::{Answer, ask as ask_region};
 use crate::region::question::HubSearch;
@@ -34,6 +35,8 @@ pub struct Collected {
     pub answers: Vec<Regional>,
     /// The numbers by which they were asked.
     pub numbers: Vec<PatientNumber>,
+    /// Those by which the home hub was: it does not wait until all are known.
+    pub numbers_at_home: Vec<PatientNumber>,
     /// The number that was asked for is no longer in use.
     pub superseded: bool,
     /// Organisations that hold something and could not be asked.
@@ -50,16 +53,16 @@ pub async fn fan_out(
     question: &Question,
     context: &Context,
 ) -> Result<Collected, GatewayError> {
-    let page_size = gateway.federation().page_size;
-    let search = |numbers: &[PatientNumber]| {
-        HubSearch::of_patient(question.kind, numbers, &question.forwarded, page_size)
-    };
+    let page = question.page.unwrap_or(gateway.federation().page_size);
     let person = gateway.links().person(question.number);
     let mut asked = FuturesUnordered::new();
     let mut answers = Vec::new();
     let home = gateway.directory().home();
+    let mut numbers_at_home = person.numbers();
+    let search_at_home =
+        |numbers: &[PatientNumber]| HubSearch::of_question(question, numbers, page);
     if let Some(home) = home {
-        asked.push(ask(gateway, home.clone(), search(&person.numbers()), context));
+        asked.push(ask(gateway, home.clone(), search_at_home(&numbers_at_home), context));
     }
     let mut locating = pin!(whereabouts(gateway, person, context));
     let mut found = loop {
@@ -68,17 +71,21 @@ pub async fn fan_out(
             Some(answer) = asked.next() => answers.push(answer),
         }
     };
-    let search = search(&found.numbers);
+    let others = || {
+        let is_home = |region: &Region| home.is_some_and(|home| home.ods == region.ods);
+        found.regions.iter().filter(move |region| !is_home(region))
+    };
+    let count = share(page, others().count() + usize::from(home.is_some()));
+    let search = HubSearch::of_question(question, &found.numbers, count);
     if let Some(home) = home.filter(|_| found.home_again) {
         // Nobody else has been asked so far.
         asked = FuturesUnordered::new();
         answers.clear();
-        asked.push(ask(gateway, home.clone(), search.clone(), context));
+        numbers_at_home.clone_from(&found.numbers);
+        asked.push(ask(gateway, home.clone(), search_at_home(&found.numbers), context));
     }
-    for region in &found.regions {
-        if home.is_none_or(|home| home.ods != region.ods) {
-            asked.push(ask(gateway, region.clone(), search.clone(), context));
-        }
+    for region in others() {
+        asked.push(ask(gateway, region.clone(), search.clone(), context));
     }
     while let Some(answer) = asked.next().await {
         answers.push(answer);
@@ -92,6 +99,7 @@ pub async fn fan_out(
         answers,
         located: found.regions.len() + found.unknown.len(),
         numbers: found.numbers,
+        numbers_at_home,
         superseded: found.superseded,
         unknown: found.unknown,
         gaps: found.gaps,

@@ -32,11 +32,21 @@ async fn main() -> ExitCode {
     service::telemetry::init();
     let result = match Arguments::parse().command {
         Command::Serve(config) => run(&config).await,
-        Command::Check(config) => {
-            GatewayConfig::load(&config.file).map_err(Into::into).and_then(|config| print(&config))
-        }
+        Command::Check(config) => check(&config),
     };
     finish("gateway", result)
+}
+
+fn check(config: &ConfigFile) -> Result<(), ProgramError> {
+    let config = GatewayConfig::load(&config.file)?;
+    config.federation.seal()?;
+    if config.federation.token_key_files.is_empty() {
+        tracing::warn!(
+            "federation.token_key_files names no file: page links work with this one \
+            process alone, and until it ends"
+        );
+    }
+    print(&config)
 }
 
 async fn run(config: &ConfigFile) -> Result<(), ProgramError> {

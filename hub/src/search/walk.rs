@@ -150,8 +150,7 @@ impl Page {
         found.truncate(count);
         let last = found.last().map(|last| Position { order: last.order.clone(), key: last.key });
         let position = last.or_else(|| walk.position.clone());
-        let next =
-            (more || !walk.pending.is_empty()).then(|| Walk { position, ..walk.clone() });
+        let next = (more || !walk.pending.is_empty()).then(|| Walk { position, ..walk.clone() });
         found.dedup_by_key(|found| found.key);
         let standing = Some(Standing { walk, late: changed.len() });
         let mut all = changed;
