@@ -5,7 +5,7 @@
 //! | here | a page from its regions' first words to its links |
 //! | [`place`] | where each region goes on, how far all have come |
 //! | `lane` | one region on its way through a page |
-//! | [`select`] | which matches a page shows, pure |
+//! | [`select`](mod@select) | which matches a page shows, pure |
 //! | [`token`] | what a page link carries |
 //! | [`turn`] | what a page leaves behind, for its links |
 //!

@@ -177,7 +177,8 @@ async fn refused(status: StatusCode, response: reqwest::Response) -> Failure {
         500..=599 => RegionStatus::Unreachable,
         _ => RegionStatus::Invalid,
     };
-    if status != StatusCode::BAD_REQUEST {
+    // What is gone is the place where the pages go on: the region says so in words.
+    if !matches!(status, StatusCode::BAD_REQUEST | StatusCode::GONE) {
         return means.into();
     }
     let body = read_body(response, REFUSAL_BYTES_MAX, IDLE_MAX).await;

@@ -11,7 +11,7 @@ use http::StatusCode;
 use serde_json::json;
 use service::clock::Clock;
 
-use crate::world::{Answer, NUMBER, World, locator};
+use crate::world::{Answer, Fake, NUMBER, Reply, World, locator, observation, searchset};
 use stub::{Fact, Stub, Style, days};
 
 /// A gateway before these regions, HOME first.
@@ -236,4 +236,29 @@ async fn a_page_link_is_refused_when_it_was_bent_or_is_late_or_not_alone() {
     let late = world.get(&next).await;
     assert_eq!((late.status, &late.issues()[0]["code"]), (410, &json!("expired")));
     assert_eq!(home.fake.asked().len(), asked + 1, "nobody is asked for what is refused");
+}
+
+#[tokio::test]
+async fn a_region_that_cannot_go_on_says_so_itself() {
+    let issue = json!([{"severity": "error", "code": "expired", "diagnostics": "Begin it again."}]);
+    let gone = json!({"resourceType": "OperationOutcome", "issue": issue});
+    let home = Fake::start(move |request| {
+        if request.body.contains("_after=") {
+            return Reply::Json(410, gone.clone());
+        }
+        let mut page = searchset(&[observation("a", "2026-01-02"), observation("b", "2026-01-01")]);
+        let url = "http://elsewhere/FHIR/R4/Observation?_after=word";
+        page["entry"][0]["link"] = json!([{"relation": "after", "url": url}]);
+        Reply::Json(200, page)
+    })
+    .await;
+    let far = Stub::start(Style::Ours, days("f", &[5])).await;
+    let locator = locator(&["HOME", "FAR"]).await;
+    let regions = [home.region("HOME"), far.fake.region("FAR")];
+    let world = World::start(&locator.origin, &regions).await;
+    let first = world.observations("&_count=2").await;
+    assert_eq!(first.ids(), ["FAR/f0", "HOME/a"]);
+    let second = world.get(&first.link("next").unwrap()).await;
+    assert_eq!((second.status, second.statuses()), (200, vec!["refused"]));
+    assert!(second.says("Begin it again."), "{}", second.body);
 }

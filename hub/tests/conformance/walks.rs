@@ -270,7 +270,7 @@ async fn an_entrys_link_is_of_use_beside_its_own_search_alone(kit: Kit) {
         format!("Patient?_sort=birthdate&gender=male&{after}&{after}"),
         format!("Patient?_sort=birthdate&gender=male&{after}x"),
         format!("Observation?_sort=birthdate&gender=male&{after}"),
-        format!("Patient?_sort=birthdate&gender=male&_after="),
+        "Patient?_sort=birthdate&gender=male&_after=".to_owned(),
     ] {
         kit.get(&wrong).await.assert_refused(StatusCode::BAD_REQUEST);
     }
