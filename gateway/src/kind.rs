@@ -4,40 +4,34 @@
 
 use std::sync::LazyLock;
 
+use fhir::clinical::clinical_parameter;
 use fhir::definitions::{Leaf, ParameterKind, ResourceType, SearchParameter, Step};
 
-/// Date parameters in the order in which they are the clinical date of their type: when it
-/// happened, then when it was asked for, then when it was written down.
-const CLINICAL: [&str; 25] = [
-    "authoredon",
-    "date",
-    "effective-time",
-    "effective",
-    "onset-date",
-    "occurrence",
-    "started",
+/// Date parameters that order a type without a clinical date, the best first.
+const OTHERWISE: [&str; 8] = [
     "collected",
-    "whenhandedover",
     "whenprepared",
-    "sent",
     "received",
-    "start-date",
     "event-date",
     "identified",
     "datetime",
     "datewritten",
-    "authored",
-    "authored-on",
-    "recorded-date",
-    "recorded",
-    "created",
     "entered-date",
-    "issued",
-    "period",
 ];
 
 /// Members from the resource down to a value; arrays are walked into.
 pub type Path = Vec<&'static str>;
+
+/// Which of several dates orders a resource: hubs and gateways have to agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pick {
+    /// The first that is known, to the millisecond.
+    Clinical,
+    /// The first; what has no beginning comes before everything.
+    First,
+    /// The last.
+    Last,
+}
 
 /// A resource type that can be asked for across regions.
 #[derive(Debug)]
@@ -85,11 +79,24 @@ impl Kind {
         found.map(|(_, paths)| &paths[..])
     }
 
-    /// Where the clinical date stands, the best first.
-    pub fn clinical_dates(&self) -> Vec<Path> {
-        let mut dates: Vec<_> = self.dates.iter().filter_map(clinical).collect();
-        dates.sort_by_key(|(rank, _)| *rank);
-        dates.into_iter().flat_map(|(_, paths)| paths).collect()
+    /// The parameter that orders the type when nobody says otherwise: the clinical date that hubs
+    /// go by, else another date, else `_lastUpdated`.
+    pub fn date_parameter(&self) -> &'static str {
+        let known = |code: &&str| self.date(code).is_some();
+        clinical_parameter(self.resource_type)
+            .into_iter()
+            .chain(OTHERWISE)
+            .find(known)
+            .unwrap_or("_lastUpdated")
+    }
+
+    /// Which of a resource's dates counts if a parameter searches several.
+    pub fn pick(&self, parameter: &str, descending: bool) -> Pick {
+        match (clinical_parameter(self.resource_type) == Some(parameter), descending) {
+            (true, _) => Pick::Clinical,
+            (false, true) => Pick::Last,
+            (false, false) => Pick::First,
+        }
     }
 
     /// The parameters by which answers can be sorted.
@@ -119,13 +126,8 @@ impl Kind {
     }
 }
 
-fn clinical(date: &(&'static str, Vec<Path>)) -> Option<(usize, Vec<Path>)> {
-    let rank = CLINICAL.iter().position(|code| *code == date.0)?;
-    Some((rank, date.1.clone()))
-}
-
 fn dates(resource_type: ResourceType) -> Vec<(&'static str, Vec<Path>)> {
-    let moment = |leaf| matches!(leaf, Leaf::Date | Leaf::Instant | Leaf::Period);
+    let moment = |leaf| matches!(leaf, Leaf::Date | Leaf::Instant | Leaf::Period | Leaf::Timing);
     resource_type
         .search_parameters()
         .iter()
@@ -162,13 +164,16 @@ mod tests {
         let observation = kind("Observation").unwrap();
         assert_eq!(observation.identity_parameter(), "patient.identifier");
         assert_eq!(observation.subjects, [["subject"]]);
-        assert_eq!(observation.clinical_dates()[0], ["effectiveDateTime"]);
+        assert_eq!(observation.date_parameter(), "date");
+        assert_eq!(observation.date("date").unwrap()[0], ["effectiveDateTime"]);
         let appointment = kind("Appointment").unwrap();
         assert_eq!(appointment.subjects, [["participant", "actor"]]);
         let request = kind("MedicationRequest").unwrap();
-        assert_eq!(request.clinical_dates()[0], ["authoredOn"]);
+        assert_eq!(request.date_parameter(), "authoredon");
         let condition = kind("Condition").unwrap();
-        assert_eq!(condition.clinical_dates()[0], ["onsetDateTime"]);
+        assert_eq!(condition.date_parameter(), "recorded-date");
+        assert_eq!(kind("Specimen").unwrap().date_parameter(), "collected");
+        assert_eq!(kind("Patient").unwrap().date_parameter(), "_lastUpdated");
         assert_eq!(kind("Patient").unwrap().identity_parameter(), "identifier");
         let supply = kind("SupplyRequest").unwrap();
         assert_eq!(supply.identity_parameter(), "subject:Patient.identifier");

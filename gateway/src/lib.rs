@@ -8,6 +8,7 @@
 //! | [`context`], [`question`], [`kind`] | a request taken apart: by when, how, what, whose |
 //! | [`identity`], [`locate`] | from a number to the regions that hold something |
 //! | [`fan_out`], [`region`] | many regions at once; one region's hub |
+//! | [`page`] | so many of their matches at a time, and where each region goes on |
 //! | [`merge`] | many answers as one list, pure |
 //! | [`outcome`], [`tally`] | how a region can end; how all did |
 //! | [`compose`], [`remarks`] | the answer; what it says about itself |
@@ -33,6 +34,7 @@ pub mod kind;
 pub mod locate;
 pub mod merge;
 pub mod outcome;
+pub mod page;
 pub mod query;
 pub mod question;
 pub mod region;
@@ -49,6 +51,7 @@ use service::caller::Gatekeeper;
 use service::clock::Clock;
 use service::journal::Journal;
 use service::program::ProgramError;
+use service::seal::Seal;
 use service::serve::{Shutdown, serve};
 use tokio::net::TcpListener;
 
@@ -74,6 +77,7 @@ struct Inner {
     identity: Identity,
     links: Links,
     federation: Federation,
+    seal: Seal,
     directory: Directory,
     locator: Locator,
     gates: Vec<Gate>,
@@ -102,10 +106,11 @@ impl Gateway {
             drain: Duration::from_millis(config.server.drain_ms),
             links: open_links(&config.identity)?,
             identity: config.identity,
-            federation: config.federation,
+            seal: config.federation.seal()?,
             locator: Locator::new(&config.locator, client.clone()),
             gates: config.regions.iter().map(|r| Gate::new(&r.ods, &config.federation)).collect(),
             flights: Flights::default(),
+            federation: config.federation,
             counters: Counters::new(config.regions.len()),
             directory: Directory::new(config.regions, &config.region.ods),
             client,
@@ -147,6 +152,10 @@ impl Gateway {
 
     pub(crate) fn federation(&self) -> &Federation {
         &self.inner.federation
+    }
+
+    pub(crate) fn seal(&self) -> &Seal {
+        &self.inner.seal
     }
 
     pub(crate) fn identity(&self) -> &Identity {

@@ -47,7 +47,8 @@ async fn main() -> ExitCode {
             run(&config).await
         }
         Command::Check(config) => {
-            GatewayConfig::load(&config.file).map_err(Into::into).and_then(|config| print(&config))
+            service::telemetry::init();
+            check(&config)
         }
         // What a log would say stands above the table.
         Command::Query(options) => match query::run(&options).await {
@@ -56,6 +57,18 @@ async fn main() -> ExitCode {
         },
     };
     finish("gateway", result)
+}
+
+fn check(config: &ConfigFile) -> Result<(), ProgramError> {
+    let config = GatewayConfig::load(&config.file)?;
+    config.federation.seal()?;
+    if config.federation.token_key_files.is_empty() {
+        tracing::warn!(
+            "federation.token_key_files names no file: page links work with this one \
+            process alone, and until it ends"
+        );
+    }
+    print(&config)
 }
 
 async fn run(config: &ConfigFile) -> Result<(), ProgramError> {

@@ -12,6 +12,7 @@
 //! | [`encoding`] | gzip in and out |
 //! | [`negotiation`] | `Accept` and `_format`: JSON or 406 |
 //! | [`answer`] | a resource out: ETag, Last-Modified, Location |
+//! | [`seal`] | what a page link carries, encrypted |
 //! | [`refusal`] | an error out: status and OperationOutcome |
 //! | [`client`] | one HTTP client: deadlines, size caps, no redirects |
 //! | [`clock`] | time, passed in |
@@ -31,5 +32,6 @@ pub mod journal;
 pub mod negotiation;
 pub mod program;
 pub mod refusal;
+pub mod seal;
 pub mod serve;
 pub mod telemetry;

@@ -29,7 +29,9 @@ pub fn statement(base: &str, region: &str, started_micros: i64) -> Vec<u8> {
         "rest": [{
             "mode": "server",
             "documentation": "Every search is about one patient, named by NHS, CHI or H&C number \
-             with its system, and is asked of every region that holds something. A single \
+             with its system, and is asked of every region that holds something. _count makes pages \
+             of the answer, and the link next leads on; retry-missing leads to what regions that did \
+             not answer hold. A single \
              resource is read at at/{region}/{type}/{id}, the fullUrl of its entry.",
             "resource": resources,
         }],

@@ -17,8 +17,9 @@ use crate::Gateway;
 use crate::compose::{Composed, compose};
 use crate::context::Context;
 use crate::error::GatewayError;
-use crate::fan_out::{Collected, fan_out};
+use crate::fan_out::Collected;
 use crate::health::SearchEnd;
+use crate::page;
 use crate::question::Question;
 use crate::stream::stream;
 use crate::tally::{COMPLETE, REGIONS};
@@ -54,7 +55,7 @@ pub async fn post(
     let pairs = format!("{}&{form}", query.unwrap_or_default());
     let answer = answer(&gateway, &context, type_name, &pairs, streamed).await;
     let mut response = answer.into_response();
-    response.extensions_mut().insert(Detail(form));
+    response.extensions_mut().get_or_insert_with(|| Detail(form));
     response
 }
 
@@ -80,9 +81,14 @@ async fn answer(
     });
     let composed = result?;
     let complete = if composed.complete { "true" } else { "false" };
-    Ok(Answer::resource(StatusCode::OK, composed.body)
+    let answer = Answer::resource(StatusCode::OK, composed.body)
         .with(COMPLETE, HeaderValue::from_static(complete))
-        .with(REGIONS, composed.regions))
+        .with(REGIONS, composed.regions);
+    Ok(match composed.behind_link {
+        // The journal says whose record was shown, which the link does not.
+        Some(asked) => answer.noting(Detail(asked)),
+        None => answer,
+    })
 }
 
 async fn in_parts(
@@ -111,13 +117,20 @@ async fn ask(
     type_name: Result<Path<String>, PathRejection>,
     pairs: &str,
 ) -> Result<Composed, GatewayError> {
-    let question = question(context, type_name, pairs)?;
-    let collected = fan_out(gateway, &question, context).await?;
-    if bytes(&collected) <= INLINE_BYTES_MAX {
-        return compose(gateway, &question, &collected);
+    let Path(type_name) = type_name.map_err(|_| GatewayError::UnknownType)?;
+    let mut page = match page::link(pairs)? {
+        Some(link) => page::resume(gateway, &type_name, &link, context).await?,
+        None => {
+            let question = Question::parse(&type_name, pairs, context.handling)?;
+            let question = question.in_pages_of(gateway.federation().page_size);
+            page::begin(gateway, question, context).await?
+        }
+    };
+    if bytes(&page.1) <= INLINE_BYTES_MAX {
+        return compose(gateway, context, &mut page);
     }
-    let gateway = gateway.clone();
-    let composing = move || compose(&gateway, &question, &collected);
+    let (gateway, context) = (gateway.clone(), context.clone());
+    let composing = move || compose(&gateway, &context, &mut page);
     let composed = tokio::task::spawn_blocking(composing).await;
     composed.unwrap_or_else(|_panic| Err(GatewayError::Internal("a merge panicked".into())))
 }

@@ -168,7 +168,7 @@ fn names(subject: &Subject<'_>, base: &str, ids: &[String], numbers: &[PatientNu
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
-    use crate::kind::Kind;
+    use crate::kind::{Kind, Pick};
     use bytes::Bytes;
     use fhir::identifier::NHS_NUMBER;
 
@@ -198,7 +198,7 @@ mod tests {
         let expected = Expected {
             resource_type: "Observation",
             numbers: &[number],
-            reading: Reading { subjects: &kind.subjects, dates: &[] },
+            reading: Reading { subjects: &kind.subjects, dates: &[], pick: Pick::First },
         };
         check(entries, BASE, &expected).map(|checked| (checked.matches.len(), checked.repeated))
     }
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(end(&theirs), Ok((1, 0)));
         let kind = Kind::of("Observation".parse().unwrap()).unwrap();
         let number = PatientNumber::parse(NHS_NUMBER, "9434765919").unwrap();
-        let reading = Reading { subjects: &kind.subjects, dates: &[] };
+        let reading = Reading { subjects: &kind.subjects, dates: &[], pick: Pick::First };
         let expected = Expected { resource_type: "Observation", numbers: &[number], reading };
         let both = [own, theirs.clone()].concat();
         let both = check(&both, BASE, &expected).unwrap();

@@ -3,6 +3,7 @@
 //! content may be folded; different content is a conflict, and both are shown.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Shown;
 use super::content::canonical;
@@ -64,6 +65,21 @@ impl Facts {
             self.by_name.entry(name).or_insert(fact);
         }
     }
+}
+
+/// What tells a fact from all others, for each name that it has: hashes of name and content.
+pub fn prints(entry: &Shown<'_>) -> Vec<u64> {
+    let names = names(entry);
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let Some(content) = canonical(entry.candidate.resource) else { return Vec::new() };
+    let print = |name: String| {
+        let mut hasher = DefaultHasher::new();
+        (name, &content).hash(&mut hasher);
+        hasher.finish()
+    };
+    names.into_iter().map(print).collect()
 }
 
 /// The names by which a resource is known everywhere.

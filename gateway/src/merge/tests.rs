@@ -9,7 +9,7 @@ use service::config::Nation;
 use super::check::{Expected, check};
 use super::key::Reading;
 use super::*;
-use crate::kind::Kind;
+use crate::kind::{Kind, Pick};
 use crate::region::answer::RawEntry;
 
 const GUID: &str = "https://fhir.nhs.uk/Id/cross-care-setting-identifier";
@@ -60,12 +60,15 @@ fn region(place: usize) -> Region {
 /// Merges and hands the result to `look`.
 fn merged<T>(regions: &[Vec<Fact>], dedup: Dedup, look: impl Fn(&Merged<'_>) -> T) -> T {
     let kind = Kind::of("Observation".parse().unwrap()).unwrap();
-    let dates = kind.clinical_dates();
     let number = PatientNumber::parse(NHS_NUMBER, "9434765919").unwrap();
     let expected = Expected {
         resource_type: "Observation",
         numbers: &[number],
-        reading: Reading { subjects: &kind.subjects, dates: &dates },
+        reading: Reading {
+            subjects: &kind.subjects,
+            dates: kind.date("date").unwrap(),
+            pick: Pick::Clinical,
+        },
     };
     let names: Vec<_> = (0..regions.len()).map(region).collect();
     let answers: Vec<_> = regions.iter().map(|facts| entries(facts)).collect();

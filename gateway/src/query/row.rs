@@ -48,8 +48,9 @@ impl Row {
         let url = read.as_ref().and_then(|entry| entry.full_url.as_deref()).unwrap_or_default();
         let region = url.split_once("/at/").and_then(|(_, place)| place.split('/').next());
         let view = View(resource);
-        let dates = kind.clinical_dates();
-        let reading = Reading { subjects: &[], dates: &dates };
+        let parameter = kind.date_parameter();
+        let dates = kind.date(parameter).unwrap_or_default();
+        let reading = Reading { subjects: &[], dates, pick: kind.pick(parameter, true) };
         let key = resource.and_then(|resource| reading.read(resource.get().as_bytes()).ok());
         let what = ABOUT.iter().find_map(|name| concept(view.get(name)));
         Self {

@@ -3,12 +3,12 @@
 use fhir::identifier::{OdsCode, PatientNumber};
 use fhir::outcome::{Issue, IssueCode, Severity};
 
-use super::{Dedup, Handling, Order, Question};
+use super::{Dedup, Handling, Order, Question, Total};
 use crate::error::GatewayError;
-use crate::kind::{Kind, Path};
+use crate::kind::Kind;
 
-const COUNT: &str = "Paging across regions is not supported by this version: every match is in \
-                     the one answer. Leave _count out; _count=0 gives the total alone.";
+const COUNT: &str = "_count is a whole number; _count=0 gives the total alone.";
+const TOTAL: &str = "_total is none, estimate or accurate.";
 const SORT: &str = "Across regions only one date can be sorted by: _lastUpdated or a date \
                     parameter of the type, newest first with a minus sign before it.";
 const SUMMARY: &str = "Across regions only _summary=count and _summary=false are supported.";
@@ -29,6 +29,8 @@ pub(super) struct Draft {
     order: Order,
     dedup: Dedup,
     count_only: bool,
+    count: Option<u32>,
+    total: Total,
     show_patient: bool,
     complete_only: bool,
     notes: Vec<Issue>,
@@ -36,7 +38,8 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new(kind: &'static Kind, handling: Handling) -> Self {
-        let order = Order { dates: kind.clinical_dates(), descending: true };
+        let order = Order::by(kind, kind.date_parameter(), true);
+        let order = order.expect("the parameter is one of the type's dates");
         Self {
             kind,
             handling,
@@ -47,6 +50,8 @@ impl Draft {
             order,
             dedup: Dedup::Link,
             count_only: false,
+            count: None,
+            total: Total::Known,
             show_patient: false,
             complete_only: false,
             notes: Vec::new(),
@@ -63,7 +68,7 @@ impl Draft {
             "dedup" => self.dedup(&value)?,
             "incomplete" => self.incomplete(&value)?,
             "region" => self.region(&value)?,
-            "_total" => true,
+            "_total" => self.total(&value)?,
             "_elements" => return Err(GatewayError::NotSupported(name, ELEMENTS)),
             _ if is_include(&name) => self.include(&name, &value)?,
             _ if names_patient(&name) => return Err(GatewayError::LocalId(name)),
@@ -90,6 +95,9 @@ impl Draft {
             order: self.order,
             dedup: self.dedup,
             count_only: self.count_only,
+            count: self.count,
+            page: None,
+            total: self.total,
             show_patient: self.show_patient,
             complete_only: self.complete_only,
             notes: self.notes,
@@ -126,11 +134,24 @@ impl Draft {
     }
 
     fn count(&mut self, value: &str) -> Result<bool, GatewayError> {
-        if value == "0" {
-            self.count_only = true;
-            return Ok(true);
+        if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(GatewayError::BadValue("_count", COUNT));
         }
-        self.left_out("_count", COUNT)
+        match value.parse().unwrap_or(u32::MAX) {
+            0 => self.count_only = true,
+            count => self.count = Some(count),
+        }
+        Ok(true)
+    }
+
+    fn total(&mut self, value: &str) -> Result<bool, GatewayError> {
+        self.total = match value {
+            "none" => Total::None,
+            "estimate" => Total::Estimate,
+            "accurate" => Total::Accurate,
+            _ => return Err(GatewayError::BadValue("_total", TOTAL)),
+        };
+        Ok(true)
     }
 
     fn sort(&mut self, value: &str) -> Result<bool, GatewayError> {
@@ -138,14 +159,10 @@ impl Draft {
             Some(code) => (true, code),
             None => (false, value),
         };
-        let dates = match code {
-            "_lastUpdated" => Some(Vec::new()),
-            code => self.kind.date(code).map(<[Path]>::to_vec),
-        };
-        let Some(dates) = dates else {
+        let Some(order) = Order::by(self.kind, code, descending) else {
             return self.left_out("_sort", SORT);
         };
-        self.order = Order { dates, descending };
+        self.order = order;
         Ok(true)
     }
 

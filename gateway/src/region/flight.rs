@@ -38,6 +38,7 @@ struct Key {
     strict: bool,
     kind: &'static str,
     form: Bytes,
+    whole: bool,
 }
 
 struct Flight {
@@ -71,6 +72,7 @@ pub async fn ask(
         strict: context.handling == Handling::Strict,
         kind: search.kind,
         form: search.form.clone(),
+        whole: search.whole,
     };
     let fly = || {
         let (gateway, region) = (gateway.clone(), region.clone());
@@ -139,6 +141,7 @@ mod tests {
             strict: false,
             kind: "Observation",
             form: Bytes::from_static(form.as_bytes()),
+            whole: true,
         }
     }
 
