@@ -1,13 +1,16 @@
 //! A federated answer is what the regions' hubs hold: no entry more, none less, none changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fhir::bundle::Bundle;
 use serde_json::Value;
 use shared_record::world::{Layout, World, demo_regions};
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 use crate::kit::{
     Answer, Http, Place, PortTaken, Process, REGISTRATION_TIME_MAX, eventually, in_mode, numbers,
@@ -108,6 +111,82 @@ async fn a_federated_answer_is_the_union_of_the_hubs_own_answers() {
         follow(&http, &by_get).await;
     }
     assert_eq!(canonical(&http.observations(&world.sites[0].gateway_url, &other).await).len(), 3);
+    world.stop().await.unwrap();
+}
+
+/// Has somebody change what a hub holds, over and over: dates and values of what is there, and one
+/// more each time.
+fn write_on(
+    http: &Http,
+    hub: &str,
+    mut held: Vec<Value>,
+    walking: &Arc<AtomicBool>,
+) -> JoinHandle<usize> {
+    let (http, hub, walking) = (http.clone(), hub.to_owned(), walking.clone());
+    tokio::spawn(async move {
+        let mut turn = 0;
+        while walking.load(Ordering::Relaxed) {
+            let count = held.len();
+            let changed = &mut held[turn * 7 % count];
+            changed["effectiveDateTime"] = format!("20{:02}-05-01", turn * 5 % 60).into();
+            changed["valueQuantity"]["value"] = turn.into();
+            let url = format!("{hub}/Observation/{}", changed["id"].as_str().unwrap());
+            http.send("PUT", &url, &[], changed.to_string()).await.unwrap().ok();
+            let mut new = changed.clone();
+            new.as_object_mut().unwrap().remove("id");
+            let url = format!("{hub}/Observation");
+            http.send("POST", &url, &[], new.to_string()).await.unwrap().ok();
+            turn += 1;
+        }
+        turn
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_walk_through_pages_is_the_union_of_the_hubs_while_writers_write() {
+    let (folder, http) = (TempDir::new().unwrap(), Http::new());
+    let world = world(&folder).await;
+    let number = numbers().nth(3).unwrap();
+    let hubs: Vec<&str> = world.sites.iter().map(|site| site.hub_url.as_str()).collect();
+    let values: Vec<String> = (0..25).map(|value| format!("36.{value}")).collect();
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    for hub in &hubs {
+        accept(&http, hub, record(&number, &values)).await;
+    }
+    eventually("the locator knows all regions", REGISTRATION_TIME_MAX, async || {
+        (http.custodians(&world.locator_url, &number).await.len() == 3).then_some(())
+    })
+    .await;
+    let query = format!("Observation?patient.identifier={}", token(&number));
+    let walking = Arc::new(AtomicBool::new(true));
+    let (mut expected, mut writers) = (BTreeSet::new(), Vec::new());
+    for hub in &hubs {
+        let held = of_hub(&http, hub, &query).await;
+        expected.extend(held.keys().cloned());
+        let held = held.values().map(|text| serde_json::from_str(text).unwrap()).collect();
+        writers.push(write_on(&http, hub, held, &walking));
+    }
+    assert_eq!(expected.len(), 75);
+    for order in ["", "&_sort=date", "&_sort=-_lastUpdated"] {
+        let mut shown = Vec::new();
+        let mut next = Some(format!("{}/{query}&_count=10{order}", world.sites[0].gateway_url));
+        while let Some(url) = next {
+            let page = http.get(&url).await.ok();
+            assert_eq!(page.header("x-federation-complete"), "true", "{}", page.text());
+            let matches = canonical(&page);
+            assert!(matches.len() <= 10, "{order}: {}", matches.len());
+            shown.extend(matches.into_keys());
+            next = parse(&page).link("next").map(str::to_owned);
+        }
+        let once: BTreeSet<_> = shown.iter().cloned().collect();
+        assert_eq!(once.len(), shown.len(), "{order}: something is shown twice");
+        let lost: Vec<_> = expected.difference(&once).collect();
+        assert!(lost.is_empty(), "{order}: {lost:?}");
+    }
+    walking.store(false, Ordering::Relaxed);
+    for writer in writers {
+        assert!(writer.await.unwrap() > 3, "nobody has written meanwhile");
+    }
     world.stop().await.unwrap();
 }
 

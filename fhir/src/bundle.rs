@@ -164,7 +164,7 @@ impl Bundle<'_> {
     }
 }
 
-/// A link of a Bundle.
+/// A link of a Bundle or of an entry.
 #[derive(Debug, Deserialize)]
 pub struct Link<'a> {
     /// `self`, `next`, …
@@ -181,12 +181,22 @@ pub struct Entry<'a> {
     /// `entry.fullUrl`.
     #[serde(rename = "fullUrl", borrow, default)]
     pub full_url: Option<Cow<'a, str>>,
+    /// Links of the entry.
+    #[serde(borrow, default)]
+    pub link: Vec<Link<'a>>,
     /// `entry.resource`, as sent.
     #[serde(borrow, default)]
     pub resource: Option<&'a RawValue>,
     /// `entry.search`.
     #[serde(default)]
     pub search: Option<EntrySearch>,
+}
+
+impl Entry<'_> {
+    /// The URL of the entry's link with this relation.
+    pub fn link(&self, relation: &str) -> Option<&str> {
+        self.link.iter().find(|l| l.relation == relation).map(|l| &*l.url)
+    }
 }
 
 /// `Bundle.entry.search`.
@@ -217,6 +227,7 @@ mod tests {
         let bundle: Bundle<'_> = serde_json::from_slice(&text).unwrap();
         assert_eq!(bundle.total, Some(1));
         assert_eq!(bundle.link("self"), Some("http://h/Patient?a=\"b\""));
+        assert_eq!(bundle.entry[0].link("canonical"), Some("http://region/Patient/1"));
         assert_eq!(bundle.entry[0].search.unwrap().mode, Some(SearchMode::Match));
         assert!(bundle.entry[0].resource.unwrap().get().contains("Patient"));
     }

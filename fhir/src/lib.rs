@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`identifier`] | NHS, CHI and H&C numbers and ODS codes: each parses by its own digit rules or not at all |
 //! | [`instant`] | FHIR dates of any precision as half-open intervals of microseconds |
+//! | [`clinical`] | which date orders a type's resources in time |
 //! | [`mod@reference`] | what a `Reference.reference` points at |
 //! | [`number`] | decimals as the intervals that their written precision names |
 //! | [`ucum`] | units of measure, compared across prefixes and products |
@@ -21,6 +22,7 @@
 //! Patient identifiers never appear in `Debug` output.
 
 pub mod bundle;
+pub mod clinical;
 pub mod definitions;
 pub mod fold;
 pub mod identifier;

@@ -10,6 +10,7 @@ use fhir::outcome::{Issue, OperationOutcome, Severity};
 use http::HeaderValue;
 
 use crate::Gateway;
+use crate::context::Context;
 use crate::directory::Region;
 use crate::error::GatewayError;
 use crate::fan_out::Collected;
@@ -19,7 +20,9 @@ use crate::merge::demographics::disagreements;
 use crate::merge::key::Reading;
 use crate::merge::{Merged, Shown, Source, merge, rules};
 use crate::outcome::RegionStatus;
-use crate::question::{Dedup, Question};
+use crate::page::Page;
+use crate::page::turn::Turn;
+use crate::question::{Dedup, Question, Total};
 use crate::remarks;
 use crate::tally::Tally;
 
@@ -32,6 +35,8 @@ pub struct Composed {
     pub complete: bool,
     /// The value of `X-Federation-Regions`.
     pub regions: HeaderValue,
+    /// What was asked, if it is a page link that asks it.
+    pub behind_link: Option<String>,
 }
 
 /// Everything there is to say, before it is written.
@@ -41,6 +46,8 @@ pub struct Assembled<'a> {
     pub merged: Merged<'a>,
     /// Whether everything that matches, anywhere, is among them.
     pub complete: bool,
+    /// How many matches there are on all pages, if that can be said.
+    pub total: Option<u64>,
     /// The value of `X-Federation-Regions`.
     pub regions: HeaderValue,
     /// What the answer says about itself.
@@ -52,14 +59,18 @@ pub struct Assembled<'a> {
 /// Composes the answer, or says why what there is must not be shown.
 pub fn compose(
     gateway: &Gateway,
-    question: &Question,
-    collected: &Collected,
+    context: &Context,
+    (question, collected, turn): &mut Page,
 ) -> Result<Composed, GatewayError> {
-    let Assembled { merged, complete, regions, issues, left_out } =
-        assemble(gateway, question, collected)?;
-    let self_url = question.self_url(gateway.base(), &left_out);
-    let body = write(gateway, question, &merged, &self_url, complete, issues);
-    Ok(Composed { body, complete, regions })
+    let Assembled { merged, complete, total, regions, mut issues, left_out } =
+        assemble(gateway, question, collected, turn)?;
+    let own = question.self_url(gateway.base(), &left_out);
+    let links = turn.links(gateway, context, question, collected, own)?;
+    issues.extend(links.retry_too_costly.then(remarks::retry_too_costly));
+    let head = Head { complete, total, links: links.urls };
+    let body = write(gateway, question, &merged, &head, issues);
+    let behind_link = (!turn.first).then(|| question.form());
+    Ok(Composed { body, complete, regions, behind_link })
 }
 
 /// Checks and merges what every region said, or says why it must not be shown.
@@ -67,9 +78,11 @@ pub fn assemble<'a>(
     gateway: &Gateway,
     question: &'a Question,
     collected: &'a Collected,
+    turn: &mut Turn,
 ) -> Result<Assembled<'a>, GatewayError> {
     let mut tally = Tally::new(collected.gaps.clone());
     let sources = sources(gateway, question, collected, &mut tally);
+    settle(gateway, collected, &sources, turn, &mut tally);
     for ods in &collected.unknown {
         tracing::warn!(region.ods = %ods, "an organisation that holds records is not in the \
             directory");
@@ -85,8 +98,11 @@ pub fn assemble<'a>(
     let mut issues = tally.issues(Severity::Warning);
     issues.extend(collected.superseded.then(remarks::superseded));
     issues.extend(sources.iter().flat_map(|s| remarks::of_source(s, collected.superseded)));
-    let merged = merge(sources, question.dedup, question.order.descending);
+    let anothers = sources.iter().any(|source| source.checked.anothers > 0);
+    let mut merged = merge(sources, question.dedup, question.order.descending);
+    let folded_before = turn.fold(&mut merged, question);
     issues.extend(doubts(gateway, &merged));
+    issues.extend(about_page(gateway, turn));
     issues.extend(question.notes.iter().cloned());
     let left_out = left_out(collected);
     let unsaid = left_out.iter().filter(|name| !issues.iter().any(|i| i.expression.contains(name)));
@@ -94,12 +110,18 @@ pub fn assemble<'a>(
     issues.extend(unsaid);
     if !question.count_only {
         issues.extend(remarks::findings(gateway.base(), &merged));
+        let again = folded_before.iter().map(|place| &merged.matches[*place]);
+        issues.extend(again.map(remarks::folded_before));
     }
-    if tally.is_unregistered(collected.located) {
+    if turn.first && tally.is_unregistered(collected.located) {
         issues.push(remarks::unregistered());
     }
     issues.extend(only(gateway, question, collected));
-    Ok(Assembled { merged, complete, regions: tally.header(), issues, left_out })
+    let total = total(question, turn, &merged, anothers).filter(|_| complete);
+    if turn.first {
+        turn.total = total;
+    }
+    Ok(Assembled { merged, complete, total, regions: tally.header(), issues, left_out })
 }
 
 /// Of which regions the answer speaks, if not of all.
@@ -154,7 +176,8 @@ pub fn expected<'p>(question: &'p Question, numbers: &'p [PatientNumber]) -> Exp
     let kind = question.kind;
     let told_apart = question.dedup != Dedup::Off && !question.count_only;
     let members = if told_apart { rules::members(kind.resource_type) } else { &[] };
-    let reading = Reading { subjects: &kind.subjects, dates: &question.order.dates, members };
+    let (subjects, order) = (&kind.subjects, &question.order);
+    let reading = Reading { subjects, dates: &order.dates, pick: order.pick, members };
     let asked = match question.everything {
         Some(_) => Asked::Everything,
         None => Asked::Type(kind.resource_type, reading),
@@ -189,6 +212,49 @@ fn doubts(gateway: &Gateway, merged: &Merged<'_>) -> Vec<Issue> {
     found.iter().map(|doubt| remarks::disagreement(gateway.base(), doubt)).collect()
 }
 
+/// What the check of the regions' answers means for the page: nothing is shown of those that did not
+/// pass, so they stand where they stood; and what the pages have passed by is told.
+fn settle(
+    gateway: &Gateway,
+    collected: &Collected,
+    sources: &[Source<'_>],
+    turn: &mut Turn,
+    tally: &mut Tally,
+) {
+    for answer in collected.answers.iter().filter(|answer| answer.result.is_ok()) {
+        let ods = &answer.region.ods;
+        if !sources.iter().any(|source| source.region.ods == *ods) {
+            turn.fail(ods);
+        }
+    }
+    let directory = gateway.directory();
+    for region in turn.passed_by().filter_map(|ods| directory.find(ods)) {
+        tally.lack(remarks::passed_by(&region));
+    }
+}
+
+/// What there is to say of how the page came about.
+fn about_page(gateway: &Gateway, turn: &Turn) -> Vec<Issue> {
+    let mut issues: Vec<_> = turn.unordered.iter().map(|r| remarks::unordered(r)).collect();
+    if turn.retry {
+        let directory = gateway.directory();
+        let regions = turn.regions().filter_map(|ods| directory.find(ods));
+        issues.push(remarks::retried(regions));
+    }
+    issues
+}
+
+/// How many matches there are on all pages, if that can be said of a complete answer.
+fn total(question: &Question, turn: &Turn, merged: &Merged<'_>, anothers: bool) -> Option<u64> {
+    match question.total {
+        Total::None if !question.count_only => None,
+        _ if turn.is_all() => Some(merged.shown_count() as u64),
+        Total::Estimate => turn.total,
+        // Nobody knows what the pages to come will fold, or leave out.
+        _ => turn.total.filter(|_| !turn.first || (question.dedup != Dedup::Fold && !anothers)),
+    }
+}
+
 /// The parameters that some region left out, each once.
 fn left_out(collected: &Collected) -> Vec<String> {
     let answered = collected.answers.iter().filter_map(|answer| answer.result.as_ref().ok());
@@ -198,23 +264,29 @@ fn left_out(collected: &Collected) -> Vec<String> {
     names
 }
 
+/// What stands before a Bundle's entries.
+struct Head {
+    complete: bool,
+    total: Option<u64>,
+    links: Vec<(&'static str, String)>,
+}
+
 fn write(
     gateway: &Gateway,
     question: &Question,
     merged: &Merged<'_>,
-    self_url: &str,
-    complete: bool,
+    head: &Head,
     issues: Vec<Issue>,
 ) -> Vec<u8> {
-    let code = if complete { "complete" } else { "partial" };
-    let head = format!(
+    let code = if head.complete { "complete" } else { "partial" };
+    let meta = format!(
         r#""meta":{{"tag":[{{"system":"{OWN_SYSTEM}completeness","code":"{code}"}}]}},"timestamp":"{}","#,
         format_instant(gateway.now_micros())
     );
-    let total = complete.then(|| merged.shown_count() as u64);
+    let links: Vec<_> = head.links.iter().map(|(r, url)| (*r, url.as_str())).collect();
     let bytes: usize = merged.shown().map(|shown| shown.candidate.resource.len() + 320).sum();
     let capacity = if question.count_only { 0 } else { bytes };
-    let mut writer = SearchsetWriter::new(&head, total, &[("self", self_url)], capacity);
+    let mut writer = SearchsetWriter::new(&meta, head.total, &links, capacity);
     if !issues.is_empty() {
         writer.outcome(&OperationOutcome { issue: issues });
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use service::config::{Admin, ConfigError, Region, Security, Server, load, parse};
+use service::seal::{Seal, secret};
 use service::token::TokenConfig;
 use url::Url;
 
@@ -94,13 +95,17 @@ impl Identity {
 }
 
 /// `[federation]`
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Federation {
     /// How long a request may take unless it says otherwise (`X-Request-Timeout-Ms`).
     pub deadline_ms: u64,
-    /// Entries that a region is asked for at a time.
+    /// Matches on a page of an answer, unless the caller wants fewer; also what a region is asked for
+    /// at a time.
     pub page_size: u32,
+    /// Files with the secrets of page links: the first seals, all open. Without one, links work until
+    /// this process ends.
+    pub token_key_files: Vec<PathBuf>,
     /// Questions that one region is asked at a time; more wait a moment for their turn.
     pub region_requests: usize,
     /// What happens when the locator cannot be asked.
@@ -112,9 +117,27 @@ impl Default for Federation {
         Self {
             deadline_ms: 8_000,
             page_size: 1_000,
+            token_key_files: Vec::new(),
             region_requests: 512,
             without_locator: WithoutLocator::Refuse,
         }
+    }
+}
+
+impl Federation {
+    /// What seals page links and opens them.
+    pub fn seal(&self) -> Result<Seal, ConfigError> {
+        let read = |file: &PathBuf| {
+            secret(file).map_err(|cause| {
+                let file = file.display();
+                ConfigError::Refused(format!(
+                    "federation.token_key_files: {file} cannot be used: {cause}"
+                ))
+            })
+        };
+        let mut secrets = self.token_key_files.iter().map(read);
+        let Some(first) = secrets.next().transpose()? else { return Ok(Seal::random()) };
+        secrets.try_fold(Seal::new(first), |seal, older| Ok(seal.opening(older?)))
     }
 }
 
@@ -248,6 +271,32 @@ mod tests {
         assert_eq!(config.regions.len(), 3);
         assert_eq!(config.federation.deadline_ms, 8_000);
         assert!(config.regions.iter().any(|r| r.ods == config.region.ods));
+    }
+
+    #[test]
+    fn page_links_are_sealed_with_the_first_secret_and_opened_with_all() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = |name: &str, content: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            path
+        };
+        let old = file("old", &[7; 32]);
+        let new = file("new", b"CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=\n");
+        let short = file("short", b"secret");
+        let seal = |files: &[&PathBuf]| {
+            let token_key_files = files.iter().copied().cloned().collect();
+            Federation { token_key_files, ..Federation::default() }.seal()
+        };
+        let before = seal(&[&old]).unwrap().seal(b"content", b"");
+        let both = seal(&[&new, &old]).unwrap();
+        assert!(both.open(&before, b"").is_some());
+        assert!(Seal::new([8; 32]).open(&both.seal(b"content", b""), b"").is_some());
+        assert!(seal(&[]).unwrap().open(&before, b"").is_none());
+        for wrong in [&short, &folder.path().join("none")] {
+            let error = seal(&[&new, wrong]).unwrap_err().to_string();
+            assert!(error.contains("token_key_files") && !error.contains("CAgI"), "{error}");
+        }
     }
 
     #[test]

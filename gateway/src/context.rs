@@ -42,15 +42,16 @@ impl Context {
         self.deadline.checked_sub(ANSWER_TIME).unwrap_or(self.deadline)
     }
 
-    /// The headers of a request to a region, sent now.
-    pub fn headers(&self) -> HeaderMap {
+    /// The headers of a request to a region, sent now, with one more preference than the caller's.
+    pub fn headers(&self, preference: Option<&'static str>) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(8);
         self.caller.correlation.write(&mut headers);
         let left = self.region_deadline().saturating_duration_since(Instant::now());
         headers.insert(TIMEOUT_MS, HeaderValue::from(left.as_millis() as u64));
         headers.insert(VIA, HeaderValue::from_static("1.1 shared-record-gateway"));
-        if self.handling == Handling::Strict {
-            headers.insert(PREFER, HeaderValue::from_static("handling=strict"));
+        let strict = (self.handling == Handling::Strict).then_some("handling=strict");
+        for preference in strict.into_iter().chain(preference) {
+            headers.append(PREFER, HeaderValue::from_static(preference));
         }
         headers
     }

@@ -7,6 +7,9 @@
 //! | `NoPatient` | 400 | required |
 //! | `SeveralPatients`, `BareNumber`, `BadNumber`, `BadValue`, `BadDeadline`, `NotInDirectory` | 400 | value |
 //! | `AlreadyFederated` | 400 | processing |
+//! | `ForgedPage`, `PageNotAlone` | 400 | invalid |
+//! | `PageTooCostly` | 400 | too-costly |
+//! | `ExpiredPage` | 410 | expired |
 //! | `RefusedByAll` | 400 | what the first region said |
 //! | `LocatorUnavailable` | 503 | transient |
 //! | `NoRegionAnswered` | 504 if all timed out, else 502 | one per region |
@@ -68,6 +71,18 @@ pub enum GatewayError {
     /// The request has been through a gateway before.
     #[error("the request was federated before")]
     AlreadyFederated,
+    /// A page link that nobody here has made, or not for this caller.
+    #[error("the page link is not one of ours")]
+    ForgedPage,
+    /// A page link that has served its time.
+    #[error("the page link is too old")]
+    ExpiredPage,
+    /// A page link beside other parameters, or at another type's URL.
+    #[error("the page link does not stand alone")]
+    PageNotAlone,
+    /// What a page link would have to carry does not fit into a URL.
+    #[error("the page link would be too long")]
+    PageTooCostly,
     /// The number is not an NHS number, and no hub here can say which NHS number goes with it.
     #[error("no hub here can link the number")]
     NotLinked,
@@ -90,7 +105,10 @@ pub enum GatewayError {
 
 impl From<GatewayError> for Refusal {
     fn from(error: GatewayError) -> Self {
-        use IssueCode::{NotFound, NotSupported, Processing, Required, Transient, Value};
+        use IssueCode::{
+            Expired, Invalid, NotFound, NotSupported, Processing, Required, TooCostly, Transient,
+            Value,
+        };
         match error {
             GatewayError::UnknownType => {
                 let text = "FHIR R4 has no resource type of that name.";
@@ -114,6 +132,10 @@ impl From<GatewayError> for Refusal {
             }
             GatewayError::BadDeadline => bad(Value, BAD_DEADLINE, None),
             GatewayError::AlreadyFederated => bad(Processing, FEDERATED, None),
+            GatewayError::ForgedPage => bad(Invalid, FORGED_PAGE, Some("_page".into())),
+            GatewayError::PageNotAlone => bad(Invalid, PAGE_NOT_ALONE, Some("_page".into())),
+            GatewayError::PageTooCostly => bad(TooCostly, PAGE_TOO_COSTLY, None),
+            GatewayError::ExpiredPage => Self::error(StatusCode::GONE, Expired, EXPIRED_PAGE),
             GatewayError::NotLinked => bad(NotSupported, NOT_LINKED, None),
             GatewayError::RefusedByAll(issues) => refused_by_all(issues),
             GatewayError::LocatorUnavailable(seconds) => {
@@ -127,6 +149,14 @@ impl From<GatewayError> for Refusal {
     }
 }
 
+const FORGED_PAGE: &str = "This page link is not one of ours, or was made for another organisation: \
+                           begin the search again.";
+const EXPIRED_PAGE: &str =
+    "This page link is older than a quarter of an hour: begin the search again.";
+const PAGE_NOT_ALONE: &str = "A page link is used as it was given: at its own URL, and without more \
+                              parameters.";
+const PAGE_TOO_COSTLY: &str = "The next page's link would be too long for a URL: ask for less, with \
+                               fewer codes or by date, or for more on each page.";
 const SEVERAL: &str =
     "Ask for one patient at a time: give one number, in one parameter, without commas.";
 const LOCAL_ID: &str = "A patient's logical id means something in one region only. Name the \
@@ -240,6 +270,10 @@ mod tests {
             GatewayError::NotInDirectory("A1".parse().expect("it is well formed")),
             GatewayError::BadDeadline,
             GatewayError::AlreadyFederated,
+            GatewayError::ForgedPage,
+            GatewayError::ExpiredPage,
+            GatewayError::PageNotAlone,
+            GatewayError::PageTooCostly,
             GatewayError::NotLinked,
             GatewayError::RefusedByAll(Vec::new()),
             GatewayError::LocatorUnavailable(5),

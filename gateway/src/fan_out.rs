@@ -17,6 +17,7 @@ use crate::directory::{Directory, Region};
 use crate::error::GatewayError;
 use crate::identity::{Whereabouts, whereabouts};
 use crate::outcome::Gap;
+use crate::page::share;
 use crate::question::Question;
 use crate::region::flight::{Answer, ask as ask_region};
 use crate::region::question::HubSearch;
@@ -39,6 +40,8 @@ pub struct Collected {
     pub answers: Vec<Regional>,
     /// The numbers by which they were asked.
     pub numbers: Vec<PatientNumber>,
+    /// Those by which the home hub was: it does not wait until all are known.
+    pub numbers_at_home: Vec<PatientNumber>,
     /// The number that was asked for is no longer in use.
     pub superseded: bool,
     /// Organisations that hold something and could not be asked.
@@ -57,6 +60,7 @@ pub struct UnderWay<'a> {
     /// The home hub, if it is asked.
     home: Option<Arc<Region>>,
     found: Whereabouts,
+    numbers_at_home: Vec<PatientNumber>,
     located: usize,
     early: Vec<Regional>,
     asked: FuturesUnordered<BoxFuture<'a, Regional>>,
@@ -86,14 +90,17 @@ pub async fn begin<'a>(
     if let Some(ods) = question.regions.iter().find(|ods| directory.find(ods).is_none()) {
         return Err(GatewayError::NotInDirectory(ods.clone()));
     }
-    let page_size = gateway.federation().page_size;
-    let search = |numbers: &[PatientNumber]| HubSearch::of_question(question, numbers, page_size);
+    let page = question.page.unwrap_or(gateway.federation().page_size);
     let person = gateway.links().person(question.number);
     let mut asked = FuturesUnordered::new();
     let mut early = Vec::new();
     let home = directory.home().filter(|home| question.asks(&home.ods));
+    let mut numbers_at_home = person.numbers();
+    let search_at_home =
+        |numbers: &[PatientNumber]| HubSearch::of_question(question, numbers, page);
     if let Some(home) = &home {
-        asked.push(ask(gateway, home.clone(), search(&person.numbers()), context).boxed());
+        let search = search_at_home(&numbers_at_home);
+        asked.push(ask(gateway, home.clone(), search, context).boxed());
     }
     let mut locating = pin!(whereabouts(gateway, person, context));
     let mut found = loop {
@@ -102,22 +109,25 @@ pub async fn begin<'a>(
             Some(answer) = asked.next() => early.push(answer),
         }
     };
-    let search = search(&found.numbers);
     if let Some(home) = home.as_ref().filter(|_| found.home_again) {
         // Nobody else has been asked so far.
         asked = FuturesUnordered::new();
         early.clear();
-        asked.push(ask(gateway, home.clone(), search.clone(), context).boxed());
+        numbers_at_home.clone_from(&found.numbers);
+        let search = search_at_home(&found.numbers);
+        asked.push(ask(gateway, home.clone(), search, context).boxed());
     }
     let located = found.regions.len() + found.unknown.len();
     found.regions.retain(|region| question.asks(&region.ods));
     found.unknown.retain(|ods| question.asks(ods));
-    for region in &found.regions {
-        if home.as_ref().is_none_or(|home| home.ods != region.ods) {
-            asked.push(ask(gateway, region.clone(), search.clone(), context).boxed());
-        }
+    let is_home = |region: &Region| home.as_ref().is_some_and(|home| home.ods == region.ods);
+    let others: Vec<_> = found.regions.iter().filter(|region| !is_home(region)).collect();
+    let count = share(page, others.len() + usize::from(home.is_some()));
+    let search = HubSearch::of_question(question, &found.numbers, count);
+    for region in others {
+        asked.push(ask(gateway, region.clone(), search.clone(), context).boxed());
     }
-    Ok(UnderWay { directory, home, found, located, early, asked })
+    Ok(UnderWay { directory, home, found, numbers_at_home, located, early, asked })
 }
 
 impl UnderWay<'_> {
@@ -161,6 +171,7 @@ impl UnderWay<'_> {
             answers,
             located: self.located,
             numbers: found.numbers,
+            numbers_at_home: self.numbers_at_home,
             superseded: found.superseded,
             unknown: found.unknown,
             gaps,

@@ -4,40 +4,34 @@
 
 use std::sync::LazyLock;
 
+use fhir::clinical::clinical_parameter;
 use fhir::definitions::{Leaf, ParameterKind, ResourceType, SearchParameter, Step};
 
-/// Date parameters in the order in which they are the clinical date of their type: when it
-/// happened, then when it was asked for, then when it was written down.
-const CLINICAL: [&str; 25] = [
-    "authoredon",
-    "date",
-    "effective-time",
-    "effective",
-    "onset-date",
-    "occurrence",
-    "started",
+/// Date parameters that order a type without a clinical date, the best first.
+const OTHERWISE: [&str; 8] = [
     "collected",
-    "whenhandedover",
     "whenprepared",
-    "sent",
     "received",
-    "start-date",
     "event-date",
     "identified",
     "datetime",
     "datewritten",
-    "authored",
-    "authored-on",
-    "recorded-date",
-    "recorded",
-    "created",
     "entered-date",
-    "issued",
-    "period",
 ];
 
 /// Members from the resource down to a value; arrays are walked into.
 pub type Path = Vec<&'static str>;
+
+/// Which of several dates orders a resource: hubs and gateways have to agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pick {
+    /// The first that is known, to the millisecond.
+    Clinical,
+    /// The first; what has no beginning comes before everything.
+    First,
+    /// The last.
+    Last,
+}
 
 /// A resource type that can be asked for across regions.
 #[derive(Debug)]
@@ -48,8 +42,6 @@ pub struct Kind {
     pub patient: Option<&'static str>,
     /// Where a resource says whose it is.
     pub subjects: Vec<Path>,
-    /// Where the clinical date stands, the best first.
-    clinical: Vec<Path>,
     dates: Vec<(&'static str, Vec<Path>)>,
 }
 
@@ -87,9 +79,31 @@ impl Kind {
         found.map(|(_, paths)| &paths[..])
     }
 
-    /// Where the clinical date stands, the best first.
-    pub fn clinical_dates(&self) -> &[Path] {
-        &self.clinical
+    /// The parameter that orders the type when nobody says otherwise: the clinical date that hubs
+    /// go by, else another date, else `_lastUpdated`.
+    pub fn date_parameter(&self) -> &'static str {
+        let known = |code: &&str| self.date(code).is_some();
+        clinical_parameter(self.resource_type)
+            .into_iter()
+            .chain(OTHERWISE)
+            .find(known)
+            .unwrap_or("_lastUpdated")
+    }
+
+    /// Which of a resource's dates counts if a parameter searches several.
+    pub fn pick(&self, parameter: &str, descending: bool) -> Pick {
+        match (clinical_parameter(self.resource_type) == Some(parameter), descending) {
+            (true, _) => Pick::Clinical,
+            (false, true) => Pick::Last,
+            (false, false) => Pick::First,
+        }
+    }
+
+    /// Where the dates stand that order the type when nobody says otherwise, newest first, and which
+    /// of them counts.
+    pub fn newest_first(&self) -> (&[Path], Pick) {
+        let parameter = self.date_parameter();
+        (self.date(parameter).unwrap_or_default(), self.pick(parameter, true))
     }
 
     /// The parameters by which answers can be sorted.
@@ -99,15 +113,8 @@ impl Kind {
 
     fn derive(resource_type: ResourceType) -> Option<Self> {
         let dates = dates(resource_type);
-        let clinical = clinical_dates(&dates);
         if resource_type == ResourceType::PATIENT {
-            return Some(Self {
-                resource_type,
-                patient: None,
-                subjects: Vec::new(),
-                clinical,
-                dates,
-            });
+            return Some(Self { resource_type, patient: None, subjects: Vec::new(), dates });
         }
         let leads = |parameter: &&SearchParameter| {
             parameter.kind == ParameterKind::Reference
@@ -121,7 +128,6 @@ impl Kind {
             resource_type,
             patient: Some(parameter.code),
             subjects: paths(parameter, |leaf| leaf == Leaf::Reference),
-            clinical,
             dates,
         })
     }
@@ -145,19 +151,8 @@ fn derive_owners(resource_type: ResourceType) -> Vec<Path> {
     owners
 }
 
-fn clinical_dates(dates: &[(&'static str, Vec<Path>)]) -> Vec<Path> {
-    let mut dates: Vec<_> = dates.iter().filter_map(clinical).collect();
-    dates.sort_by_key(|(rank, _)| *rank);
-    dates.into_iter().flat_map(|(_, paths)| paths).collect()
-}
-
-fn clinical(date: &(&'static str, Vec<Path>)) -> Option<(usize, Vec<Path>)> {
-    let rank = CLINICAL.iter().position(|code| *code == date.0)?;
-    Some((rank, date.1.clone()))
-}
-
 fn dates(resource_type: ResourceType) -> Vec<(&'static str, Vec<Path>)> {
-    let moment = |leaf| matches!(leaf, Leaf::Date | Leaf::Instant | Leaf::Period);
+    let moment = |leaf| matches!(leaf, Leaf::Date | Leaf::Instant | Leaf::Period | Leaf::Timing);
     resource_type
         .search_parameters()
         .iter()
@@ -194,13 +189,16 @@ mod tests {
         let observation = kind("Observation").unwrap();
         assert_eq!(observation.identity_parameter(), "patient.identifier");
         assert_eq!(observation.subjects, [["subject"]]);
-        assert_eq!(observation.clinical_dates()[0], ["effectiveDateTime"]);
+        assert_eq!(observation.date_parameter(), "date");
+        assert_eq!(observation.date("date").unwrap()[0], ["effectiveDateTime"]);
         let appointment = kind("Appointment").unwrap();
         assert_eq!(appointment.subjects, [["participant", "actor"]]);
         let request = kind("MedicationRequest").unwrap();
-        assert_eq!(request.clinical_dates()[0], ["authoredOn"]);
+        assert_eq!(request.date_parameter(), "authoredon");
         let condition = kind("Condition").unwrap();
-        assert_eq!(condition.clinical_dates()[0], ["onsetDateTime"]);
+        assert_eq!(condition.date_parameter(), "recorded-date");
+        assert_eq!(kind("Specimen").unwrap().date_parameter(), "collected");
+        assert_eq!(kind("Patient").unwrap().date_parameter(), "_lastUpdated");
         let owners: Vec<Path> = vec![vec!["performer"], vec!["subject"]];
         assert_eq!(owners, super::owners("Observation".parse().unwrap()));
         assert_eq!(kind("Patient").unwrap().identity_parameter(), "identifier");

@@ -8,6 +8,7 @@
 //! | [`context`], [`question`], [`kind`] | a request taken apart: by when, how, what, whose |
 //! | [`identity`], [`locate`] | from a number to the regions that hold something |
 //! | [`fan_out`], [`region`] | many regions at once; one region's hub |
+//! | [`page`] | so many of their matches at a time, and where each region goes on |
 //! | [`merge`] | many answers as one list, pure |
 //! | [`outcome`], [`tally`] | how a region can end; how all did |
 //! | [`compose`], [`remarks`], [`linkage`] | the answer; what it says about itself |
@@ -34,6 +35,7 @@ pub mod linkage;
 pub mod locate;
 pub mod merge;
 pub mod outcome;
+pub mod page;
 pub mod query;
 pub mod question;
 pub mod region;
@@ -51,6 +53,7 @@ use service::caller::Gatekeeper;
 use service::clock::Clock;
 use service::journal::Journal;
 use service::program::ProgramError;
+use service::seal::Seal;
 use service::serve::{Shutdown, serve};
 use tokio::net::TcpListener;
 
@@ -77,6 +80,7 @@ struct Inner {
     identity: Identity,
     links: Links,
     federation: Federation,
+    seal: Seal,
     directory: Arc<Keeper>,
     locator: Locator,
     flights: Flights,
@@ -106,6 +110,7 @@ impl Gateway {
             drain: Duration::from_millis(config.server.drain_ms),
             links: open_links(&config.identity)?,
             identity: config.identity,
+            seal: config.federation.seal()?,
             federation: config.federation,
             locator: Locator::new(&config.locator, client.clone(), &clock),
             flights: Flights::default(),
@@ -162,6 +167,10 @@ impl Gateway {
 
     pub(crate) fn federation(&self) -> &Federation {
         &self.inner.federation
+    }
+
+    pub(crate) fn seal(&self) -> &Seal {
+        &self.inner.seal
     }
 
     pub(crate) fn identity(&self) -> &Identity {

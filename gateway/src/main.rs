@@ -53,10 +53,8 @@ async fn main() -> ExitCode {
             run(&config).await
         }
         Command::Check(config) => {
-            GatewayConfig::load(&config.file).map_err(Into::into).and_then(|config| {
-                Keeper::open(&config)?;
-                print(&config)
-            })
+            service::telemetry::init();
+            check(&config)
         }
         // What a log would say stands above the table.
         Command::Query(options) => match query::run(&options).await {
@@ -67,6 +65,19 @@ async fn main() -> ExitCode {
         Command::SignDirectory(sign) => sign_directory(&sign),
     };
     finish("gateway", result)
+}
+
+fn check(config: &ConfigFile) -> Result<(), ProgramError> {
+    let config = GatewayConfig::load(&config.file)?;
+    config.federation.seal()?;
+    Keeper::open(&config)?;
+    if config.federation.token_key_files.is_empty() {
+        tracing::warn!(
+            "federation.token_key_files names no file: page links work with this one \
+            process alone, and until it ends"
+        );
+    }
+    print(&config)
 }
 
 async fn run(config: &ConfigFile) -> Result<(), ProgramError> {

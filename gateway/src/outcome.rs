@@ -17,6 +17,7 @@
 
 use fhir::OWN_SYSTEM;
 use fhir::outcome::{Coding, Details, Issue, IssueCode, Severity};
+use serde::{Deserialize, Serialize};
 
 /// How a region ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -177,7 +178,7 @@ impl From<RegionStatus> for Failure {
 }
 
 /// A reason why it is not known whether all regions were asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Gap {
     /// The locator could not be asked; only the home hub was.
     LocatorFailed,

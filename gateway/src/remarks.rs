@@ -9,7 +9,7 @@ use fhir::outcome::{Issue, IssueCode, Severity};
 use crate::directory::Region;
 use crate::merge::demographics::{About, Disagreement};
 use crate::merge::fold::{Finding, What};
-use crate::merge::{Merged, Source};
+use crate::merge::{Merged, Shown, Source};
 
 /// Most members that one finding names.
 const FIELDS_MAX: usize = 8;
@@ -168,6 +168,50 @@ fn said(found: &Finding) -> String {
                           second: find out whether the patient still takes it."
             .into(),
     }
+}
+
+/// A region whose part between two places is on none of the pages.
+pub fn passed_by(region: &Region) -> Issue {
+    let text = format!(
+        "{} did not answer on an earlier page. What it holds before the place that the pages had \
+         reached when it answered again is on none of them: follow the link retry-missing.",
+        called(region)
+    );
+    Issue::new(Severity::Warning, IssueCode::Incomplete, text)
+}
+
+/// More is missing than a link can carry.
+pub fn retry_too_costly() -> Issue {
+    let text = "What is missing is more than a link can carry: ask the whole question again.";
+    Issue::new(Severity::Information, IssueCode::TooCostly, text)
+}
+
+/// A page of what other pages were missing.
+pub fn retried(regions: impl Iterator<Item = Arc<Region>>) -> Issue {
+    let regions: Vec<_> = regions.map(|region| called(&region)).collect();
+    let text = format!(
+        "This is what earlier pages were missing of {}, and nothing else.",
+        regions.join(", ")
+    );
+    Issue::new(Severity::Information, IssueCode::Informational, text)
+}
+
+/// A region that had to be asked for everything.
+pub fn unordered(region: &Region) -> Issue {
+    let text = format!(
+        "{} does not keep to the order that was asked for: for each page it is asked for \
+         everything, and what it holds is put in order here.",
+        called(region)
+    );
+    Issue::new(Severity::Information, IssueCode::Informational, text)
+}
+
+/// A fact that the page before has shown.
+pub fn folded_before(entry: &Shown<'_>) -> Issue {
+    let text = "This is the same fact as an entry of the page before, with the same identifier and \
+                the same content: that one is shown, for both.";
+    let issue = Issue::new(Severity::Information, IssueCode::Duplicate, text);
+    issue.at(entry.canonical_url())
 }
 
 fn called(region: &Region) -> String {

@@ -17,6 +17,7 @@ pub const REGIONS: HeaderName = HeaderName::from_static("x-federation-regions");
 pub struct Tally {
     rows: Vec<Row>,
     gaps: Vec<Gap>,
+    lacking: Vec<Issue>,
     partial: bool,
 }
 
@@ -68,10 +69,15 @@ impl Tally {
         });
     }
 
+    /// Notes something else that the answer lacks.
+    pub fn lack(&mut self, issue: Issue) {
+        self.lacking.push(issue);
+    }
+
     /// Whether everything that matches, anywhere, is in the answer.
     pub fn is_complete(&self) -> bool {
         let whole = self.rows.iter().all(|row| row.status.is_complete());
-        whole && self.gaps.is_empty() && !self.partial
+        whole && self.gaps.is_empty() && self.lacking.is_empty() && !self.partial
     }
 
     /// Whether regions were asked and none contributed.
@@ -100,6 +106,7 @@ impl Tally {
         let gaps = self.gaps.iter().map(|gap| gap.issue(severity));
         let mut issues: Vec<_> =
             missing.map(|row| row.status.issue(&row.called, severity)).chain(gaps).collect();
+        issues.extend(self.lacking.iter().map(|issue| Issue { severity, ..issue.clone() }));
         for row in &self.rows {
             issues.extend(row.issues.iter().map(|issue| attributed(issue, &row.called)));
         }

@@ -7,6 +7,7 @@ mod everything;
 mod faults;
 mod identity;
 mod merge;
+mod pages;
 mod streams;
 mod world;
 
@@ -327,12 +328,12 @@ async fn what_is_not_executed_is_named_or_refused_as_the_caller_prefers() {
     .await;
     let locator = locator(&["HOME"]).await;
     let world = World::start(&locator.origin, &[home.region("HOME")]).await;
-    let answer = world.observations("&_count=5&date=ge2020&bogus=1").await;
-    assert!(answer.says("_count was left out") && answer.says("left out the parameter bogus"));
+    let answer = world.observations("&_sort=code&date=ge2020&bogus=1").await;
+    assert!(answer.says("_sort was left out") && answer.says("left out the parameter bogus"));
     let own = answer.body["link"][0]["url"].as_str().unwrap();
     assert!(own.ends_with("&date=ge2020"), "{own}");
     let url =
-        format!("{}/Observation?patient.identifier={NHS_NUMBER}|{NUMBER}&_count=5", world.base);
+        format!("{}/Observation?patient.identifier={NHS_NUMBER}|{NUMBER}&_sort=code", world.base);
     let strict = world.client.get(url).header("prefer", "handling=strict");
     assert_eq!(strict.send().await.unwrap().status(), 400);
 }

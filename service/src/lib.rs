@@ -13,6 +13,7 @@
 //! | [`encoding`] | gzip in and out |
 //! | [`negotiation`] | `Accept` and `_format`: JSON or 406 |
 //! | [`answer`] | a resource out: ETag, Last-Modified, Location |
+//! | [`seal`] | what a page link carries, encrypted |
 //! | [`refusal`] | an error out: status and OperationOutcome |
 //! | [`client`] | one HTTP client: deadlines, size caps, no redirects |
 //! | [`token`] | access tokens for another service: one kept, renewed in time |
@@ -34,6 +35,7 @@ pub mod negotiation;
 pub mod parameters;
 pub mod program;
 pub mod refusal;
+pub mod seal;
 pub mod serve;
 pub mod telemetry;
 pub mod token;

@@ -49,7 +49,7 @@ impl Keeper {
         let keeper = Self {
             current: RwLock::new(Arc::new(directory)),
             home,
-            federation: config.federation,
+            federation: config.federation.clone(),
             file: config.directory.as_ref().map(source),
             serial: AtomicU64::new(0),
             refused: AtomicBool::new(false),

@@ -30,11 +30,12 @@ pub fn statement(base: &str, region: &str, started_micros: i64) -> Vec<u8> {
         "rest": [{
             "mode": "server",
             "documentation": "Every search is about one patient, named by NHS, CHI or H&C number \
-             with its system, and is asked of every region that holds something. A single \
-             resource is read at at/{region}/{type}/{id}, the fullUrl of its entry. _include and \
-             _revinclude are executed by each region; _elements and _summary here. What is one \
-             fact, or may be, is named by a Linkage beside the matches; dedup=off leaves it \
-             unsaid, dedup=fold shows equal copies once.",
+              with its system, and is asked of every region that holds something. _count makes pages \
+              of the answer, and the link next leads on; retry-missing leads to what regions that did \
+              not answer hold. A single resource is read at at/{region}/{type}/{id}, the fullUrl of \
+              its entry. _include and _revinclude are executed by each region; _elements and \
+              _summary here. What is one fact, or may be, is named by a Linkage beside the matches; \
+              dedup=off leaves it unsaid, dedup=fold shows equal copies once.",
             "resource": resources,
         }],
     });

@@ -15,6 +15,7 @@ use super::search::respond;
 use crate::Gateway;
 use crate::context::Context;
 use crate::error::GatewayError;
+use crate::page;
 use crate::question::Question;
 
 /// Of the patient with the NHS number in the path.
@@ -55,8 +56,11 @@ async fn answer(
         Ok(input) => input,
         Err(refusal) => return refusal.into_response(),
     };
-    let question = Question::everything(number, input.pairs, context.handling);
-    let mut response = respond(gateway, context, question).await.into_response();
+    let page = match Question::everything(number, input.pairs, context.handling) {
+        Ok(question) => page::begin(gateway, question, context).await,
+        Err(error) => Err(error),
+    };
+    let mut response = respond(gateway, context, page).await.into_response();
     if !input.body.is_empty() {
         response.extensions_mut().insert(Detail(input.body));
     }

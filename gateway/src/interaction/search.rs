@@ -17,8 +17,9 @@ use crate::Gateway;
 use crate::compose::{Composed, compose};
 use crate::context::Context;
 use crate::error::GatewayError;
-use crate::fan_out::{Collected, fan_out};
+use crate::fan_out::Collected;
 use crate::health::SearchEnd;
+use crate::page::{self, Page};
 use crate::question::Question;
 use crate::stream::stream;
 use crate::tally::{COMPLETE, REGIONS};
@@ -54,7 +55,7 @@ pub async fn post(
     let pairs = format!("{}&{form}", query.unwrap_or_default());
     let answer = answer(&gateway, &context, type_name, &pairs, streamed).await;
     let mut response = answer.into_response();
-    response.extensions_mut().insert(Detail(form));
+    response.extensions_mut().get_or_insert_with(|| Detail(form));
     response
 }
 
@@ -72,17 +73,17 @@ async fn answer(
             error.into()
         });
     }
-    respond(gateway, context, question(context, type_name, pairs)).await
+    respond(gateway, context, page(gateway, context, type_name, pairs).await).await
 }
 
-/// Asks the question, if it is one, and says how complete the answer is.
+/// Writes a page, if it is one, and says how complete it is.
 pub(super) async fn respond(
     gateway: &Gateway,
     context: &Context,
-    question: Result<Question, GatewayError>,
+    page: Result<Page, GatewayError>,
 ) -> Result<Answer, Refusal> {
-    let result = match question {
-        Ok(question) => ask(gateway, context, question).await,
+    let result = match page {
+        Ok(page) => composed(gateway, context, page).await,
         Err(error) => Err(error),
     };
     gateway.counters().search(match &result {
@@ -92,9 +93,14 @@ pub(super) async fn respond(
     });
     let composed = result?;
     let complete = if composed.complete { "true" } else { "false" };
-    Ok(Answer::resource(StatusCode::OK, composed.body)
+    let answer = Answer::resource(StatusCode::OK, composed.body)
         .with(COMPLETE, HeaderValue::from_static(complete))
-        .with(REGIONS, composed.regions))
+        .with(REGIONS, composed.regions);
+    Ok(match composed.behind_link {
+        // The journal says whose record was shown, which the link does not.
+        Some(asked) => answer.noting(Detail(asked)),
+        None => answer,
+    })
 }
 
 async fn in_parts(
@@ -117,17 +123,32 @@ fn question(
     Question::parse(&type_name, pairs, context.handling)
 }
 
-async fn ask(
+/// The first page of a question, or the one that a link leads to.
+async fn page(
     gateway: &Gateway,
     context: &Context,
-    question: Question,
+    type_name: Result<Path<String>, PathRejection>,
+    pairs: &str,
+) -> Result<Page, GatewayError> {
+    let Some(link) = page::link(pairs)? else {
+        let question = question(context, type_name, pairs)?;
+        let question = question.in_pages_of(gateway.federation().page_size);
+        return page::begin(gateway, question, context).await;
+    };
+    let Path(type_name) = type_name.map_err(|_| GatewayError::UnknownType)?;
+    page::resume(gateway, &type_name, &link, context).await
+}
+
+async fn composed(
+    gateway: &Gateway,
+    context: &Context,
+    mut page: Page,
 ) -> Result<Composed, GatewayError> {
-    let collected = fan_out(gateway, &question, context).await?;
-    if bytes(&collected) <= INLINE_BYTES_MAX {
-        return compose(gateway, &question, &collected);
+    if bytes(&page.1) <= INLINE_BYTES_MAX {
+        return compose(gateway, context, &mut page);
     }
-    let gateway = gateway.clone();
-    let composing = move || compose(&gateway, &question, &collected);
+    let (gateway, context) = (gateway.clone(), context.clone());
+    let composing = move || compose(&gateway, &context, &mut page);
     let composed = tokio::task::spawn_blocking(composing).await;
     composed.unwrap_or_else(|_panic| Err(GatewayError::Internal("a merge panicked".into())))
 }

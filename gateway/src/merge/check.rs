@@ -258,7 +258,7 @@ impl Whose<'_> {
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
-    use crate::kind::Kind;
+    use crate::kind::{Kind, Pick};
     use bytes::Bytes;
     use fhir::identifier::NHS_NUMBER;
 
@@ -284,7 +284,8 @@ mod tests {
 
     fn expected(numbers: &[PatientNumber]) -> Expected<'_> {
         let kind = Kind::of("Observation".parse().unwrap()).unwrap();
-        let reading = Reading { subjects: &kind.subjects, dates: &[], members: &[] };
+        let reading =
+            Reading { subjects: &kind.subjects, dates: &[], pick: Pick::First, members: &[] };
         let asked = Asked::Type(kind.resource_type, reading);
         Expected { asked, numbers, includes: false, told_apart: false }
     }

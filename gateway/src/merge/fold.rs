@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use fhir::OWN_SYSTEM;
 use serde::Deserialize;
@@ -215,6 +216,21 @@ fn in_order<K: std::hash::Hash + Eq>(pairs: impl Iterator<Item = (K, usize)>) ->
     }
     groups.retain(|places| places.len() > 1);
     groups
+}
+
+/// What tells a fact from all others, for each name that it has: hashes of name and content.
+pub fn prints(entry: &Shown<'_>) -> Vec<u64> {
+    let names = names(entry, Rule::of(&entry.candidate.key.resource_type), true);
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let Some(content) = canonical(entry.candidate.resource) else { return Vec::new() };
+    let print = |name: String| {
+        let mut hasher = DefaultHasher::new();
+        (name, &content).hash(&mut hasher);
+        hasher.finish()
+    };
+    names.into_iter().map(print).collect()
 }
 
 struct Survey<'m, 'a> {

@@ -7,21 +7,23 @@ use std::fmt;
 
 use fhir::definitions::ResourceType;
 use fhir::identifier::PatientNumber;
-use fhir::instant::Interval;
+use fhir::instant::{Interval, OPEN_LOW};
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::rules;
-use crate::kind::{Kind, Path, owners};
+use crate::kind::{Kind, Path, Pick, owners};
 
 /// What is read of the resources of one search.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading<'p> {
     /// Where they say whose they are.
     pub subjects: &'p [Path],
-    /// Where their date stands, the best first; none for `meta.lastUpdated`.
+    /// Where their dates stand; none for `meta.lastUpdated`.
     pub dates: &'p [Path],
+    /// Which of several dates counts.
+    pub pick: Pick,
     /// The members by which they are told apart; none if nobody wants to know.
     pub members: &'static [&'static str],
 }
@@ -106,14 +108,15 @@ impl<'a> Key<'a> {
 impl Reading<'static> {
     /// What is read of Patients when only their identifiers matter.
     pub fn of_patients() -> Self {
-        Self { subjects: &[], dates: &[], members: &[] }
+        Self { subjects: &[], dates: &[], pick: Pick::First, members: &[] }
     }
 
     /// What is read of a resource of any type; `told_apart`: also what tells it from others.
     pub fn of(resource_type: ResourceType, told_apart: bool) -> Self {
-        let dates = Kind::of(resource_type).map_or(&[][..], Kind::clinical_dates);
+        let kind = Kind::of(resource_type);
+        let (dates, pick) = kind.map_or((&[][..], Pick::First), Kind::newest_first);
         let members = if told_apart { rules::members(resource_type) } else { &[] };
-        Self { subjects: owners(resource_type), dates, members }
+        Self { subjects: owners(resource_type), dates, pick, members }
     }
 }
 
@@ -148,10 +151,16 @@ impl Reading<'_> {
 
     fn date_of(&self, found: &[Option<&RawValue>]) -> Option<i64> {
         let values = self.dates.iter().zip(found);
-        values
-            .filter_map(|(path, raw)| Some(descend((*raw)?, &path[1..])))
-            .flatten()
-            .find_map(moment)
+        let values = values.filter_map(|(path, raw)| Some(descend((*raw)?, &path[1..])));
+        let moments = values.flatten().filter_map(moment);
+        match self.pick {
+            Pick::First => moments.min(),
+            Pick::Last => moments.max(),
+            Pick::Clinical => {
+                let known = moments.filter(|moment| *moment != OPEN_LOW).min();
+                known.map(|moment| moment - moment.rem_euclid(1_000))
+            }
+        }
     }
 }
 
@@ -285,20 +294,33 @@ pub(super) fn descend<'a>(raw: &'a RawValue, path: &[&str]) -> Vec<&'a RawValue>
     members.get(*name).map_or_else(Vec::new, |raw| descend(raw, rest))
 }
 
-/// The first microsecond of a date, dateTime, instant or Period; of an open Period, its end.
+/// A Period, or a Timing.
+#[derive(Deserialize)]
+struct Span<'a> {
+    #[serde(borrow, default)]
+    start: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    end: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    event: Vec<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    repeat: Option<&'a RawValue>,
+}
+
+/// The first microsecond of a date, dateTime, instant, Period or Timing; a Period without a start
+/// has no beginning.
 fn moment(raw: &RawValue) -> Option<i64> {
-    #[derive(Deserialize)]
-    struct Period<'a> {
-        #[serde(borrow, default)]
-        start: Option<Cow<'a, str>>,
-        #[serde(borrow, default)]
-        end: Option<Cow<'a, str>>,
-    }
     if let Ok(Text(text)) = serde_json::from_str(raw.get()) {
         return low(&text);
     }
-    let period: Period<'_> = serde_json::from_str(raw.get()).ok()?;
-    low(period.start.or(period.end)?.as_ref())
+    let span: Span<'_> = serde_json::from_str(raw.get()).ok()?;
+    let bounds = span.repeat.map_or_else(Vec::new, |repeat| descend(repeat, &["boundsPeriod"]));
+    let own = match (span.start, span.end) {
+        (Some(start), _) => low(&start),
+        (None, end) => end.and_then(|end| low(&end)).map(|_| OPEN_LOW),
+    };
+    let events = span.event.iter().filter_map(|event| low(event));
+    events.chain(own).chain(bounds.into_iter().filter_map(moment)).min()
 }
 
 fn low(text: &str) -> Option<i64> {
@@ -319,9 +341,38 @@ mod tests {
 
     fn read<'a>(kind: &str, text: &'a str) -> serde_json::Result<Key<'a>> {
         let kind = Kind::of(kind.parse().unwrap()).unwrap();
-        let dates = kind.clinical_dates();
-        let reading = Reading { subjects: &kind.subjects, dates, members: &[] };
+        let (dates, pick) = kind.newest_first();
+        let reading = Reading { subjects: &kind.subjects, dates, pick, members: &[] };
         reading.read(text.as_bytes())
+    }
+
+    /// The date of an Observation that ends in this, by each way of choosing one.
+    fn dates(end: &str) -> [Option<i64>; 3] {
+        let text = format!(r#"{{"resourceType":"Observation","id":"a",{end}}}"#);
+        let kind = Kind::of("Observation".parse().unwrap()).unwrap();
+        let dates = kind.date("date").unwrap();
+        [Pick::Clinical, Pick::First, Pick::Last].map(|pick| {
+            let reading = Reading { subjects: &[], dates, pick, members: &[] };
+            reading.read(text.as_bytes()).unwrap().date
+        })
+    }
+
+    #[test]
+    fn a_date_is_chosen_as_hubs_choose_it() {
+        const DAY: i64 = 86_400_000_000;
+        let day = Some(DAY);
+        assert_eq!(
+            dates(r#""effectivePeriod":{"end":"1970-01-02"}"#),
+            [None, Some(OPEN_LOW), Some(OPEN_LOW)]
+        );
+        assert_eq!(dates(r#""effectivePeriod":{"start":"1970-01-02"}"#), [day; 3]);
+        let timing = r#""effectiveTiming":{"event":["1970-01-03","1970-01-02"],
+            "repeat":{"boundsPeriod":{"start":"1970-01-04"}}}"#;
+        assert_eq!(dates(timing), [day; 3]);
+        let exact = r#""effectiveInstant":"1970-01-02T00:00:00.000999Z""#;
+        assert_eq!(dates(exact), [day, Some(DAY + 999), Some(DAY + 999)]);
+        assert_eq!(dates(r#""effectiveDateTime":"soon""#), [None; 3]);
+        assert_eq!(dates(r#""status":"final""#), [None; 3]);
     }
 
     #[test]

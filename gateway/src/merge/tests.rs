@@ -63,7 +63,8 @@ fn merged<T>(regions: &[Vec<Fact>], dedup: Dedup, look: impl Fn(&Merged<'_>) -> 
     let kind = Kind::of("Observation".parse().unwrap()).unwrap();
     let number = PatientNumber::parse(NHS_NUMBER, "9434765919").unwrap();
     let members = rules::members(kind.resource_type);
-    let reading = Reading { subjects: &kind.subjects, dates: kind.clinical_dates(), members };
+    let (dates, pick) = kind.newest_first();
+    let reading = Reading { subjects: &kind.subjects, dates, pick, members };
     let asked = Asked::Type(kind.resource_type, reading);
     let expected = Expected { asked, numbers: &[number], includes: false, told_apart: true };
     let names: Vec<_> = (0..regions.len()).map(region).collect();

@@ -48,8 +48,8 @@ impl Row {
         let url = read.as_ref().and_then(|entry| entry.full_url.as_deref()).unwrap_or_default();
         let region = url.split_once("/at/").and_then(|(_, place)| place.split('/').next());
         let view = View(resource);
-        let dates = kind.clinical_dates();
-        let reading = Reading { subjects: &[], dates, members: &[] };
+        let (dates, pick) = kind.newest_first();
+        let reading = Reading { subjects: &[], dates, pick, members: &[] };
         let key = resource.and_then(|resource| reading.read(resource.get().as_bytes()).ok());
         let what = ABOUT.iter().find_map(|name| concept(view.get(name)));
         Self {

@@ -5,12 +5,12 @@ use fhir::identifier::{OdsCode, PatientNumber};
 use fhir::outcome::{Issue, IssueCode, Severity};
 use fhir::subset::{Subset, parse_elements};
 
-use super::{Dedup, Handling, Order, Question};
+use super::{Dedup, Handling, Order, Question, Total};
 use crate::error::GatewayError;
-use crate::kind::{Kind, Path};
+use crate::kind::Kind;
 
-const COUNT: &str = "Paging across regions is not supported by this version: every match is in \
-                     the one answer. Leave _count out; _count=0 gives the total alone.";
+const COUNT: &str = "_count is a whole number; _count=0 gives the total alone.";
+const TOTAL: &str = "_total is none, estimate or accurate.";
 const SORT: &str = "Across regions only one date can be sorted by: _lastUpdated or a date \
                     parameter of the type, newest first with a minus sign before it.";
 const SUMMARY: &str = "_summary is true, text, data, count or false.";
@@ -29,6 +29,8 @@ pub(super) struct Draft {
     order: Order,
     dedup: Dedup,
     count_only: bool,
+    count: Option<u32>,
+    total: Total,
     show_patient: bool,
     subset: Option<Subset>,
     complete_only: bool,
@@ -37,7 +39,8 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new(kind: &'static Kind, handling: Handling) -> Self {
-        let order = Order { dates: kind.clinical_dates().to_vec(), descending: true };
+        let order = Order::by(kind, kind.date_parameter(), true);
+        let order = order.expect("the parameter is one of the type's dates");
         Self {
             kind,
             handling,
@@ -48,6 +51,8 @@ impl Draft {
             order,
             dedup: Dedup::Link,
             count_only: false,
+            count: None,
+            total: Total::Known,
             show_patient: false,
             subset: None,
             complete_only: false,
@@ -65,7 +70,7 @@ impl Draft {
             "dedup" => self.dedup(&value)?,
             "incomplete" => self.incomplete(&value)?,
             "region" => self.region(&value)?,
-            "_total" => true,
+            "_total" => self.total(&value)?,
             "_elements" => self.elements(&value),
             "_contained" | "_containedType" => {
                 return Err(GatewayError::NotSupported(name, CONTAINED));
@@ -95,6 +100,9 @@ impl Draft {
             order: self.order,
             dedup: self.dedup,
             count_only: self.count_only,
+            count: self.count,
+            page: None,
+            total: self.total,
             show_patient: self.show_patient,
             subset: self.subset,
             everything: None,
@@ -133,11 +141,24 @@ impl Draft {
     }
 
     fn count(&mut self, value: &str) -> Result<bool, GatewayError> {
-        if value == "0" {
-            self.count_only = true;
-            return Ok(true);
+        if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(GatewayError::BadValue("_count", COUNT));
         }
-        self.left_out("_count", COUNT)
+        match value.parse().unwrap_or(u32::MAX) {
+            0 => self.count_only = true,
+            count => self.count = Some(count),
+        }
+        Ok(true)
+    }
+
+    fn total(&mut self, value: &str) -> Result<bool, GatewayError> {
+        self.total = match value {
+            "none" => Total::None,
+            "estimate" => Total::Estimate,
+            "accurate" => Total::Accurate,
+            _ => return Err(GatewayError::BadValue("_total", TOTAL)),
+        };
+        Ok(true)
     }
 
     fn sort(&mut self, value: &str) -> Result<bool, GatewayError> {
@@ -145,14 +166,10 @@ impl Draft {
             Some(code) => (true, code),
             None => (false, value),
         };
-        let dates = match code {
-            "_lastUpdated" => Some(Vec::new()),
-            code => self.kind.date(code).map(<[Path]>::to_vec),
-        };
-        let Some(dates) = dates else {
+        let Some(order) = Order::by(self.kind, code, descending) else {
             return self.left_out("_sort", SORT);
         };
-        self.order = Order { dates, descending };
+        self.order = order;
         Ok(true)
     }
 

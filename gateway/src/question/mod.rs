@@ -4,11 +4,12 @@
 //! | parameter | who executes it |
 //! |---|---|
 //! | the patient's number | each region, as its own `patient.identifier` |
-//! | `_sort`, `dedup`, `incomplete`, `region`, `_summary=count`, `_count=0` | the gateway |
+//! | `_sort` | each region, and the gateway across them |
+//! | `_count`, `_total` | the gateway, from what the regions give |
+//! | `dedup`, `incomplete`, `region`, `_summary=count`, `_count=0` | the gateway |
 //! | `_include` of the patient | the gateway, which asks for it always |
 //! | other `_include`s, `_revinclude` | each region, as given |
 //! | `_elements`, `_summary` | the gateway: what is compared has to be whole |
-//! | `_count` | nobody yet: refused under `handling=strict`, else left out and named |
 //! | `_contained` | nobody: refused |
 //! | everything else | each region, as given |
 
@@ -24,7 +25,7 @@ use fhir::subset::{self, Subset};
 use url::form_urlencoded;
 
 use crate::error::GatewayError;
-use crate::kind::{Kind, Path};
+use crate::kind::{Kind, Path, Pick};
 use draft::{Draft, is_include};
 pub use everything::Everything;
 
@@ -39,13 +40,47 @@ pub enum Dedup {
     Fold,
 }
 
-/// How entries are ordered across regions.
+/// How entries are ordered across regions: as each hub orders its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
-    /// Where the date stands, the best first; none for `meta.lastUpdated`.
+    /// The parameter: `_lastUpdated` or a date of the type.
+    pub code: String,
+    /// Where its dates stand; none for `meta.lastUpdated`.
     pub dates: Vec<Path>,
+    /// Which of them counts.
+    pub pick: Pick,
     /// Newest first.
     pub descending: bool,
+}
+
+impl Order {
+    /// By that parameter; nothing if it is no date of the type.
+    fn by(kind: &Kind, code: &str, descending: bool) -> Option<Self> {
+        let dates = match code {
+            "_lastUpdated" => Vec::new(),
+            code => kind.date(code)?.to_vec(),
+        };
+        let pick = kind.pick(code, descending);
+        Some(Self { code: code.to_owned(), dates, pick, descending })
+    }
+
+    /// As `_sort` has it.
+    pub fn sort(&self) -> String {
+        format!("{}{}", if self.descending { "-" } else { "" }, self.code)
+    }
+}
+
+/// What the caller wants to know of the number of matches. <https://hl7.org/fhir/R4/search.html#total>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Total {
+    /// What is known without asking for it.
+    Known,
+    /// Nothing.
+    None,
+    /// At most so many: what two regions hold of one fact is counted twice.
+    Estimate,
+    /// Exactly so many, if that can be said.
+    Accurate,
 }
 
 /// A search that can be executed across regions.
@@ -67,6 +102,12 @@ pub struct Question {
     pub dedup: Dedup,
     /// Only the total is wanted.
     pub count_only: bool,
+    /// Matches on a page, as the caller wants it.
+    pub count: Option<u32>,
+    /// Matches on a page, as it is done; without, one answer holds them all.
+    pub page: Option<u32>,
+    /// What is wanted of the number of matches.
+    pub total: Total,
     /// The patient is wanted beside the matches.
     pub show_patient: bool,
     /// An incomplete answer is of no use to the caller.
@@ -108,6 +149,25 @@ impl Question {
     /// Whether an organisation is one of those that are to be asked.
     pub fn asks(&self, ods: &OdsCode) -> bool {
         self.regions.is_empty() || self.regions.contains(ods)
+    }
+
+    /// The same, answered in pages of at most so many matches.
+    #[must_use]
+    pub fn in_pages_of(mut self, most: u32) -> Self {
+        if self.count_only {
+            return self;
+        }
+        let page = self.count.unwrap_or(most).min(most);
+        self.page = Some(page);
+        for (_, value) in self.executed.iter_mut().filter(|(name, _)| name == "_count") {
+            *value = page.to_string();
+        }
+        self
+    }
+
+    /// What is executed, as a form.
+    pub fn form(&self) -> String {
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.executed).finish()
     }
 
     /// The `self` link, without the parameters that some region left out.
@@ -205,11 +265,30 @@ mod tests {
         let question = question.unwrap();
         assert_eq!(question.forwarded, [("code".into(), "http://loinc.org|1-1".into())]);
         assert!(!question.order.descending);
-        assert_eq!(question.notes.len(), 1);
+        assert!(question.notes.is_empty());
         let expected = format!(
-            "b/Observation?code=http%3A%2F%2Floinc.org%7C1-1&patient%3Aidentifier={NHS}&_sort=date"
+            "b/Observation?code=http%3A%2F%2Floinc.org%7C1-1&patient%3Aidentifier={NHS}&_sort=date\
+             &_count=5"
         );
         assert_eq!(question.self_url("b", &[]), expected);
         assert!(!question.self_url("b", &["code".into()]).contains("loinc"));
+        let cut = question.in_pages_of(3);
+        assert_eq!(cut.page, Some(3));
+        assert!(cut.self_url("b", &[]).ends_with("&_count=3"), "what is done is said");
+    }
+
+    #[test]
+    fn a_page_holds_a_whole_number_of_matches() {
+        let page = |count: &str| {
+            let question = parse("Observation", &format!("patient.identifier=NHS{count}"));
+            question.map(|question| question.in_pages_of(100).page)
+        };
+        assert_eq!(page("").unwrap(), Some(100));
+        assert_eq!(page("&_count=7").unwrap(), Some(7));
+        assert_eq!(page("&_count=99999999999999999999").unwrap(), Some(100));
+        assert_eq!(page("&_count=0").unwrap(), None);
+        for bad in ["&_count=-1", "&_count=ten", "&_count=1.5", "&_total=some"] {
+            assert!(matches!(page(bad), Err(GatewayError::BadValue(..))), "{bad}");
+        }
     }
 }

@@ -9,18 +9,27 @@ use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
 use super::question::HubSearch;
+use super::search::From;
 use crate::outcome::{Failure, RegionStatus};
 
 /// Deepest nesting of a page: a resource's 64, and the Bundle around it.
 const PAGE_DEPTH_MAX: usize = 64 + 3;
+/// Longest word of a hub for the place after an entry: a page link carries one for each region.
+const AFTER_BYTES_MAX: usize = 2 << 10;
 /// Most entries that one region may contribute to one answer.
 pub const REGION_ENTRIES_MAX: usize = 5_000;
 
-/// Everything one region holds that matches.
-#[derive(Debug, Default)]
+/// What one region says: all of what matches, or a page of it.
+#[derive(Debug, Clone, Default)]
 pub struct RegionAnswer {
     /// Its entries, in its order.
     pub entries: Vec<RawEntry>,
+    /// For each entry, the hub's own word for the place right after it, if it has given one.
+    pub after: Vec<Option<Box<str>>>,
+    /// The page that comes next, as path and query below the region's base.
+    pub next: Option<String>,
+    /// How many matches it says there are on all pages.
+    pub total: Option<u64>,
     /// What it said about the search.
     pub issues: Vec<Issue>,
     /// The parameters that it left out.
@@ -37,13 +46,13 @@ pub struct RawEntry {
 }
 
 impl RegionAnswer {
-    /// Adds a page; the next one's path and query below the region's base, if there is one.
+    /// Adds a page, which stands there in the search, and notes what comes next.
     pub(super) fn take(
         &mut self,
         page: &Bytes,
         search: &HubSearch,
-        first: bool,
-    ) -> Result<Option<String>, Failure> {
+        from: &From,
+    ) -> Result<(), Failure> {
         let invalid = |_| Failure::from(RegionStatus::Invalid);
         let bundle: Bundle<'_> = serde_json::from_slice(page).map_err(invalid)?;
         let deep = depth(page) > PAGE_DEPTH_MAX;
@@ -65,20 +74,30 @@ impl RegionAnswer {
             matches += u64::from(mode != Some(SearchMode::Include));
             let resource = page.slice_ref(resource.get().as_bytes());
             self.entries.push(RawEntry { mode, resource });
+            self.after.push(entry.link("after").and_then(place_after));
         }
         if self.entries.len() > REGION_ENTRIES_MAX {
             return Err(RegionStatus::TooLarge.into());
         }
-        if first && let Some(link) = bundle.link("self") {
+        let asked = !matches!(from, From::Page(_));
+        if asked && let Some(link) = bundle.link("self") {
             self.left_out = left_out(link, &search.parameters);
         }
         let next = bundle.link("next").map(|link| below_base(link, search.kind));
-        let whole = first && next.is_none();
+        let whole = *from == From::Start && next.is_none();
         if whole && bundle.total.is_some_and(|total| total > matches) {
             // It counted more than it sent, and says nothing of where the rest is.
             return Err(RegionStatus::Invalid.into());
         }
-        next.transpose().map_err(Failure::from)
+        self.total = self.total.or(bundle.total);
+        self.next = next.transpose()?;
+        Ok(())
+    }
+
+    /// How many entries are matches, as far as the hub says.
+    pub fn matches(&self) -> usize {
+        let beside = |entry: &&RawEntry| entry.mode != Some(SearchMode::Include);
+        self.entries.iter().filter(beside).count()
     }
 
     /// How the region ended if all of its entries are the asked patient's.
@@ -147,6 +166,13 @@ fn left_out(self_link: &str, parameters: &[String]) -> Vec<String> {
     parameters.iter().filter(missing).cloned().collect()
 }
 
+/// The place that an entry's own link leads to: sent beside the same search, it is taken up there.
+fn place_after(link: &str) -> Option<Box<str>> {
+    let (_, query) = link.split_once('?')?;
+    let (_, after) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "_after")?;
+    (after.len() <= AFTER_BYTES_MAX).then(|| after.into())
+}
+
 /// A `next` link cut down to what may be asked: `/Type?query` or `?query` below the region's own
 /// base. The link's host is never dialled.
 fn below_base(link: &str, kind: &str) -> Result<String, RegionStatus> {
@@ -173,10 +199,12 @@ mod tests {
             form: Bytes::new(),
             parameters: vec!["code".into(), "date".into()],
             everything: None,
+            whole: true,
         };
         let mut answer = RegionAnswer::default();
-        let next = answer.take(&Bytes::from_static(page.as_bytes()), &search, true);
-        next.map(|next| (answer, next)).map_err(|failure| failure.status)
+        let taken = answer.take(&Bytes::from_static(page.as_bytes()), &search, &From::Start);
+        let next = answer.next.clone();
+        taken.map(|()| (answer, next)).map_err(|failure| failure.status)
     }
 
     #[test]
@@ -186,13 +214,14 @@ mod tests {
             form: Bytes::new(),
             parameters: Vec::new(),
             everything: None,
+            whole: true,
         };
         for (depth, accepted) in [(63, true), (64, false)] {
             let (open, close) = ("[".repeat(depth), "]".repeat(depth));
             let page = format!(
                 r#"{{"resourceType":"Bundle","type":"searchset","entry":[{{"resource":{{"a":{open}{close}}}}}]}}"#
             );
-            let taken = RegionAnswer::default().take(&Bytes::from(page), &search, true);
+            let taken = RegionAnswer::default().take(&Bytes::from(page), &search, &From::Start);
             assert_eq!(taken.is_ok(), accepted, "{depth}");
         }
     }
@@ -236,6 +265,14 @@ mod tests {
         let page = r#"{"resourceType":"Bundle","type":"searchset",
             "link":[{"relation":"self","url":"http://h/Observation?patient.identifier=a&date=ge2020"}]}"#;
         assert_eq!(take(page).unwrap().0.left_out, ["code"]);
+    }
+
+    #[test]
+    fn an_entrys_own_place_is_kept_and_nothing_else_of_its_link() {
+        let page = r#"{"resourceType":"Bundle","type":"searchset","entry":[
+            {"link":[{"relation":"after","url":"http://evil.example/x?_after=abc"}],"resource":{"id":"1"}},
+            {"link":[{"relation":"canonical","url":"http://h/x"}],"resource":{"id":"2"}}]}"#;
+        assert_eq!(take(page).unwrap().0.after, [Some("abc".into()), None]);
     }
 
     #[test]

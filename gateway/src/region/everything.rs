@@ -4,13 +4,12 @@
 
 use bytes::Bytes;
 use fhir::bundle::SearchMode;
-use http::header::CONTENT_TYPE;
 use tokio::time::timeout_at;
 
+use super::Hub;
 use super::answer::RegionAnswer;
 use super::question::HubSearch;
-use super::search::{FORM, follow};
-use super::{Hub, REGION_BYTES_MAX};
+use super::search::{Allowance, From, add, fetch, follow};
 use crate::context::Context;
 use crate::merge::key::Reading;
 use crate::outcome::{Failure, RegionStatus};
@@ -42,13 +41,11 @@ async fn ask(
     query: &Bytes,
     context: &Context,
 ) -> Result<RegionAnswer, Failure> {
-    let mut answer = RegionAnswer::default();
-    let mut bytes_left = REGION_BYTES_MAX;
+    let (mut answer, mut allowance) = (RegionAnswer::default(), Allowance::default());
     let base = hub.region.base();
-    let url = format!("{base}/{}/_search", search.kind);
-    let first = hub.client.post(url).header(CONTENT_TYPE, FORM).body(search.form.clone());
     let patients = HubSearch { parameters: Vec::new(), ..search.clone() };
-    follow(hub, first, base, &patients, context, &mut answer, &mut bytes_left).await?;
+    fetch(hub, &patients, &From::Start, context, &mut allowance, &mut answer).await?;
+    follow(hub, &patients, base, context, &mut allowance, &mut answer).await?;
     let ids = patient_ids(&answer)?;
     // They say whose the rest is; whether they are part of it, the operation says.
     answer.entries.iter_mut().for_each(|entry| entry.mode = Some(SearchMode::Include));
@@ -57,7 +54,9 @@ async fn ask(
         let root = format!("{base}/Patient/{id}");
         let query = String::from_utf8_lossy(query);
         let first = hub.client.get(format!("{root}/{OPERATION}?{query}"));
-        follow(hub, first, &root, &operation, context, &mut answer, &mut bytes_left).await?;
+        let (allowance, answer) = (&mut allowance, &mut answer);
+        add(hub, &operation, first, &From::Start, context, allowance, answer).await?;
+        follow(hub, &operation, &root, context, allowance, answer).await?;
     }
     Ok(answer)
 }

@@ -40,6 +40,7 @@ struct Key {
     kind: &'static str,
     form: Bytes,
     everything: Option<Bytes>,
+    whole: bool,
 }
 
 struct Flight {
@@ -74,6 +75,7 @@ pub async fn ask(
         kind: search.kind,
         form: search.form.clone(),
         everything: search.everything.clone(),
+        whole: search.whole,
     };
     let fly = || {
         let (gateway, region) = (gateway.clone(), region.clone());
@@ -147,6 +149,7 @@ mod tests {
             kind: "Observation",
             form: Bytes::from_static(form.as_bytes()),
             everything: None,
+            whole: true,
         }
     }
 

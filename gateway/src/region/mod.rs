@@ -1,10 +1,10 @@
-//! One remote hub: a search drained page by page, or one read passed through. Whatever goes wrong
+//! One remote hub: a search, by the page or whole, or one read passed through. Whatever goes wrong
 //! on the way ends as a [`Failure`](crate::outcome::Failure).
 //!
 //! | room | what lives there |
 //! |---|---|
 //! | [`question`] | a search as a hub takes it |
-//! | [`search`](mod@search) | everything that matches, until the region's deadline |
+//! | [`search`](mod@search) | a page of what matches, or all of it, until the region's deadline |
 //! | [`answer`] | a hub's pages, taken apart; a region that fails after some contributes nothing |
 //! | [`everything`](mod@everything) | a patient's whole record |
 //! | [`read`](mod@read) | one resource, passed through |
@@ -50,14 +50,16 @@ pub struct Hub<'a> {
 }
 
 impl Hub<'_> {
-    /// Sends a request; once more, after a moment, if it cannot have reached the region.
+    /// Sends a request, with one more preference than the caller's; once more, after a moment, if it
+    /// cannot have reached the region.
     async fn send(
         &self,
         request: reqwest::RequestBuilder,
         context: &Context,
+        preference: Option<&'static str>,
     ) -> Result<reqwest::Response, RegionStatus> {
         let second = request.try_clone();
-        let error = match request.headers(context.headers()).send().await {
+        let error = match request.headers(context.headers(preference)).send().await {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
@@ -65,7 +67,7 @@ impl Hub<'_> {
             None => Err(not_sent(&error)),
             Some(second) => {
                 tokio::time::sleep(pause()).await;
-                let sent = second.headers(context.headers()).send().await;
+                let sent = second.headers(context.headers(preference)).send().await;
                 sent.map_err(|error| not_sent(&error))
             }
         }
@@ -144,7 +146,7 @@ mod tests {
         let hub = Hub { region: &region, client: &client, gate: gate.clone() };
         let before = gate.savings();
         let context = context();
-        let sent = hub.send(client.get(region.base()), &context);
+        let sent = hub.send(client.get(region.base()), &context, None);
         // The region is back by the second attempt, and not before.
         let back = async {
             while gate.savings() == before {

@@ -5,7 +5,7 @@ use fhir::identifier::PatientNumber;
 use url::form_urlencoded;
 
 use crate::kind::Kind;
-use crate::question::Question;
+use crate::question::{Question, Total};
 
 /// A search as a hub takes it.
 #[derive(Debug, Clone)]
@@ -16,21 +16,35 @@ pub struct HubSearch {
     pub form: Bytes,
     /// The parameters that the hub has to execute, for it to be believed that it did.
     pub parameters: Vec<String>,
+    /// All of it is wanted, rather than a page.
+    pub whole: bool,
     /// The query of the `$everything` that is then asked of each Patient found.
     pub everything: Option<Bytes>,
 }
 
 impl HubSearch {
-    /// What a question asks of a hub, `count` entries at a time.
+    /// A hub's search for what a question asks of it, `count` matches at a time.
     pub fn of_question(question: &Question, numbers: &[PatientNumber], count: u32) -> Self {
-        let search = Self::of_patient(question.kind, numbers, &question.forwarded, count);
-        let Some(everything) = &question.everything else {
-            return search;
+        let whole = Self::of_patient(question.kind, numbers, &question.forwarded, count);
+        if let Some(everything) = &question.everything {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.extend_pairs(&everything.parameters).append_pair("_count", &count.to_string());
+            let parameters = everything.parameters.iter().map(|(name, _)| name.clone()).collect();
+            return Self { parameters, everything: Some(Bytes::from(query.finish())), ..whole };
+        }
+        if question.page.is_none() {
+            return whole;
+        }
+        let total = match question.total {
+            Total::Accurate => Some("accurate"),
+            Total::Estimate => Some("estimate"),
+            Total::Known | Total::None => None,
         };
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(&everything.parameters).append_pair("_count", &count.to_string());
-        let parameters = everything.parameters.iter().map(|(name, _)| name.clone()).collect();
-        Self { parameters, everything: Some(Bytes::from(query.finish())), ..search }
+        let total = total.map(|total| ("_total".to_owned(), total.to_owned()));
+        let ours = std::iter::once(("_sort".to_owned(), question.order.sort())).chain(total);
+        let parameters: Vec<_> = ours.chain(question.forwarded.iter().cloned()).collect();
+        let page = Self::of_patient(question.kind, numbers, &parameters, count);
+        Self { parameters: whole.parameters, whole: false, ..page }
     }
 
     /// A hub's search for everything of a kind that belongs to the patient with one of these numbers,
@@ -57,6 +71,7 @@ impl HubSearch {
             form: Bytes::from(form.finish()),
             parameters: forwarded.iter().map(|(name, _)| name.clone()).collect(),
             everything: None,
+            whole: true,
         }
     }
 }

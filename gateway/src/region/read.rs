@@ -31,7 +31,7 @@ pub async fn read(
     let url = format!("{}/{path}", hub.region.base());
     let request = hub.client.get(url).headers(conditions).header(ACCEPT, FHIR);
     let exchange = async {
-        let response = hub.send(request, context).await?;
+        let response = hub.send(request, context, None).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let redirected = status.is_redirection() && status != StatusCode::NOT_MODIFIED;
         let foreign = status == StatusCode::OK && !is_json(&headers);

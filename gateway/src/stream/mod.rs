@@ -58,6 +58,7 @@ use crate::linkage::linkages;
 use crate::merge::check::{Checked, check};
 use crate::merge::{Source, merge};
 use crate::outcome::RegionStatus;
+use crate::page::turn::Turn;
 use crate::question::{Dedup, Question};
 
 /// From this size on, what a region sent is checked where no other request waits for the thread.
@@ -190,7 +191,7 @@ impl Asked {
         let bytes = collected.answers.iter().map(bytes).sum();
         let statuses = statuses.to_vec();
         let work = move || {
-            let mut ending = match assemble(&gateway, &question, &collected) {
+            let mut ending = match assemble(&gateway, &question, &collected, &mut Turn::whole()) {
                 Ok(assembled) => Ending::of(assembled, &question, gateway.ods()),
                 // The stream has begun: it ends with what would have been told instead.
                 Err(error) => Ending::failed(error),

@@ -51,7 +51,7 @@ fn names(answer: &Answer, mode: &str) -> Vec<String> {
 async fn everything_of_every_region_is_in_one_answer() {
     let home = record("p", vec![patient("p", NUMBER), of("a", "Patient/p"), practitioner()]).await;
     let mut condition = json!({
-        "resourceType": "Condition", "id": "c", "onsetDateTime": "2026-02-01",
+        "resourceType": "Condition", "id": "c", "recordedDate": "2026-02-01",
         "subject": {"reference": "Patient/q"},
     });
     condition["meta"] = json!({"lastUpdated": "2026-02-02T00:00:00Z"});

@@ -270,6 +270,16 @@ impl World {
     }
 
     pub(crate) async fn configured(locator: &str, federation: &str, regions: &[String]) -> Self {
+        Self::timed(locator, federation, regions, Clock::System).await
+    }
+
+    /// A gateway that goes by that clock.
+    pub(crate) async fn timed(
+        locator: &str,
+        federation: &str,
+        regions: &[String],
+        clock: Clock,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}/FHIR/R4", listener.local_addr().unwrap());
         let journal = TempDir::new().unwrap();
@@ -286,7 +296,7 @@ impl World {
             regions.concat()
         );
         let config = GatewayConfig::parse(&config).unwrap();
-        let gateway = Gateway::open(config, Clock::System).unwrap();
+        let gateway = Gateway::open(config, clock).unwrap();
         let shutdown = Shutdown::default();
         let stop = shutdown.clone();
         tokio::spawn(async move { gateway.serve(listener, None, stop).await });
@@ -363,6 +373,14 @@ impl Answer {
             at.replace("/Observation/", "/")
         };
         self.matches().iter().map(id).collect()
+    }
+
+    /// Where a link of the Bundle leads, below the gateway's base.
+    pub(crate) fn link(&self, relation: &str) -> Option<String> {
+        let mut links = self.body["link"].as_array()?.iter();
+        let link = links.find(|link| link["relation"] == relation)?;
+        let (_, path) = link["url"].as_str().unwrap().split_once("/FHIR/R4/").unwrap();
+        Some(path.to_owned())
     }
 
     /// The issues, of an outcome entry or of an outcome.

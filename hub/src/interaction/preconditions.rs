@@ -76,6 +76,11 @@ pub fn strict(headers: &HeaderMap) -> bool {
     prefers(headers, "handling=strict")
 }
 
+/// Whether each match of a search is to say where the walk goes on after it.
+pub fn entry_links(headers: &HeaderMap) -> bool {
+    prefers(headers, "entry-links")
+}
+
 fn prefers(headers: &HeaderMap, preference: &str) -> bool {
     let prefer = HeaderName::from_static("prefer");
     let values = headers.get_all(prefer).iter().filter_map(|value| value.to_str().ok());

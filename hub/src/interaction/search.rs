@@ -1,6 +1,10 @@
 //! search: `GET [base]/[type]?…`, `POST [base]/[type]/_search`, the same in a compartment
 //! (`[base]/Patient/[id]/[type]`) and over all types (`[base]?_type=…`).
 //! <https://hl7.org/fhir/R4/http.html#search>
+//!
+//! Asked with `Prefer: entry-links`, each match carries `link[relation=after]`. Sent beside the
+//! parameters of the same search, its `_after` takes the walk up right behind that match: who merges
+//! many records need not take a whole page of each.
 
 use std::sync::Arc;
 
@@ -18,11 +22,12 @@ use service::refusal::Refusal;
 use url::form_urlencoded;
 
 use super::footing::Patience;
-use super::preconditions::strict;
+use super::preconditions::{entry_links, strict};
 use crate::Hub;
 use crate::error::HubError;
+use crate::search::cursor::bound_to;
 use crate::search::page::{self, Resume};
-use crate::search::parameters::{Place, compartment, parse};
+use crate::search::parameters::{Place, Search, compartment, parse};
 
 /// The decoded parameters of a search.
 pub type Pairs = Vec<(String, String)>;
@@ -64,15 +69,21 @@ async fn search(
     pairs: Pairs,
     headers: &HeaderMap,
 ) -> Result<Answer, HubError> {
-    let (pairs, resume) = resume(hub, caller, &place.path, pairs)?;
+    let (mut pairs, resume) = resume(hub, caller, &place.path, pairs)?;
+    let after = after(&mut pairs)?;
     // The types of a search over all types are in what was asked.
     let types = if place.path.is_empty() { types(&pairs)? } else { place.types };
     let place = Place { types, ..place };
     let mut patience = Patience::default();
     loop {
         let terms = hub.store.terms();
-        let search = parse(place.clone(), &pairs, strict(headers), &terms, hub.base())?;
-        match page::run(hub, caller, &search, resume.clone()).await {
+        let mut search = parse(place.clone(), &pairs, strict(headers), &terms, hub.base())?;
+        search.entry_links = entry_links(headers);
+        let resume = match &after {
+            Some(text) => Some(taken_up(hub, caller, &search, text)?),
+            None => resume.clone(),
+        };
+        match page::run(hub, caller, &search, resume).await {
             // The index is made by other rules now: they decide what was asked.
             Err(error) if patience.bears(&error) => patience.pause().await,
             bundle => return Ok(Answer::resource(StatusCode::OK, bundle?)),
@@ -95,6 +106,26 @@ pub fn resume(
         return Err(not_alone());
     }
     Ok((cursor.query, Some(cursor.resume)))
+}
+
+/// The link of an entry beside the parameters of a search.
+fn after(pairs: &mut Pairs) -> Result<Option<String>, Refusal> {
+    let mut after = None;
+    for (_, text) in pairs.extract_if(.., |(name, _)| name == "_after") {
+        if after.replace(text).is_some() {
+            let text = "A search is taken up after one entry: give _after once.";
+            let issue = Issue::error(IssueCode::Invalid, text).at("_after");
+            return Err(Refusal::bad_request_issue(issue));
+        }
+    }
+    Ok(after)
+}
+
+/// Where the link of an entry takes a search up again.
+fn taken_up(hub: &Hub, caller: &Caller, search: &Search, text: &str) -> Result<Resume, Refusal> {
+    let bound_to = bound_to(search, &caller.organisation);
+    let after = hub.seal.open_after(text, &bound_to, hub.clock.now_micros())?;
+    Ok(Resume { walk: Some(after.walk), included: None, generation: after.generation })
 }
 
 /// What the URL says is searched.

@@ -1,20 +1,21 @@
-//! The next link's secret: where the page ended and what was asked, encrypted, so that no link
+//! What page links carry: where the page ended and what was asked, encrypted, so that no link
 //! carries a patient's number and none can be forged. Bound to the caller's organisation.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chacha20poly1305::aead::{Aead, Payload};
-use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use fhir::identifier::OdsCode;
-use fhir::outcome::IssueCode;
+use fhir::outcome::{Issue, IssueCode};
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use service::refusal::Refusal;
+use service::seal;
+use url::form_urlencoded;
+
+use super::order::Position;
+use super::parameters::Search;
+use super::walk::Walk;
 
 /// A link works for a day.
 const LIFE_MICROS: i64 = 24 * 3_600 * 1_000_000;
-const NONCE_BYTES: usize = 24;
 
 /// What a next link says, to us alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,34 +30,50 @@ pub struct Cursor<R> {
     pub made: i64,
 }
 
-/// Seals and opens cursors with the store's secret.
-pub struct Seal {
-    cipher: XChaCha20Poly1305,
+/// What an entry's own link says: where the walk goes on right after it. The search is not in it, for
+/// there is one for each entry: it is asked again beside the link, and the link is bound to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Brief", from = "Brief")]
+pub struct After {
+    /// Where the walk goes on.
+    pub walk: Walk,
+    /// The generation of the index that is walked.
+    pub generation: i64,
+    /// When the link was made.
+    pub made: i64,
 }
 
-impl std::fmt::Debug for Seal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Seal(..)")
+/// [`After`] in few bytes: start; last, if it is another; position; pending; generation; made.
+type Brief = (String, Option<String>, Option<Position>, Vec<i64>, i64, i64);
+
+impl From<After> for Brief {
+    fn from(After { walk, generation, made }: After) -> Self {
+        let Walk { start, last, position, pending } = walk;
+        let last = (last != start).then_some(last);
+        (start, last, position, pending, generation, made)
     }
 }
+
+impl From<Brief> for After {
+    fn from((start, last, position, pending, generation, made): Brief) -> Self {
+        let last = last.unwrap_or_else(|| start.clone());
+        Self { walk: Walk { start, last, position, pending }, generation, made }
+    }
+}
+
+/// Seals and opens page links with the store's secret.
+#[derive(Debug)]
+pub struct Seal(seal::Seal);
 
 impl Seal {
     /// A seal with the secret that all processes of a store share.
     pub fn new(secret: [u8; 32]) -> Self {
-        Self { cipher: XChaCha20Poly1305::new(&secret.into()) }
+        Self(seal::Seal::new(secret))
     }
 
     /// The text of a cursor for a link, of use to this organisation only.
     pub fn seal<R: Serialize>(&self, cursor: &Cursor<R>, organisation: &OdsCode) -> String {
-        let text = serde_json::to_vec(cursor).expect("strings and numbers always serialise");
-        let (a, b) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
-        let mut nonce = [0; NONCE_BYTES];
-        nonce[..16].copy_from_slice(a.as_bytes());
-        nonce[16..].copy_from_slice(&b.as_bytes()[..8]);
-        let payload = Payload { msg: &text, aad: organisation.as_str().as_bytes() };
-        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload);
-        let sealed = sealed.expect("a text in memory is never too long for the cipher");
-        URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat())
+        self.0.seal(&json(cursor), organisation.as_str().as_bytes())
     }
 
     /// Opens a cursor; refuses one that is forged, another's, or too old.
@@ -66,35 +83,62 @@ impl Seal {
         organisation: &OdsCode,
         now: i64,
     ) -> Result<Cursor<R>, Refusal> {
-        let cursor: Cursor<R> = self.decrypt(text, organisation).ok_or_else(|| {
+        let opened = self.0.open(text, organisation.as_str().as_bytes());
+        let cursor = opened.and_then(|content| serde_json::from_slice(&content).ok());
+        let cursor: Cursor<R> = cursor.ok_or_else(|| {
             let text = "This page link is not one of ours, or was made for another organisation: \
                         begin the search again.";
             Refusal::bad_request(IssueCode::Invalid, text)
         })?;
-        if now - cursor.made > LIFE_MICROS {
-            let text = "This page link is older than a day: begin the search again.";
-            return Err(Refusal::error(StatusCode::GONE, IssueCode::Expired, text));
-        }
+        in_time(cursor.made, now)?;
         Ok(cursor)
     }
 
-    fn decrypt<R: DeserializeOwned>(
-        &self,
-        text: &str,
-        organisation: &OdsCode,
-    ) -> Option<Cursor<R>> {
-        let sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
-        let payload = Payload { msg: sealed, aad: organisation.as_str().as_bytes() };
-        let text = self.cipher.decrypt(&XNonce::from(*nonce), payload).ok()?;
-        serde_json::from_slice(&text).ok()
+    /// The text of an entry's link, of use only beside what it is bound to.
+    pub fn seal_after(&self, after: &After, bound_to: &[u8]) -> String {
+        self.0.seal(&json(after), bound_to)
     }
+
+    /// Opens an entry's link; refuses one that is forged, of another search or organisation, or too
+    /// old.
+    pub fn open_after(&self, text: &str, bound_to: &[u8], now: i64) -> Result<After, Refusal> {
+        let opened = self.0.open(text, bound_to);
+        let after = opened.and_then(|content| serde_json::from_slice(&content).ok());
+        let after: After = after.ok_or_else(|| {
+            let text = "This is not the link of an entry that this very search has given to this \
+                        organisation: send it beside the same parameters, or begin again.";
+            Refusal::bad_request_issue(Issue::error(IssueCode::Invalid, text).at("_after"))
+        })?;
+        in_time(after.made, now)?;
+        Ok(after)
+    }
+}
+
+/// What the links of a search's entries are bound to: who asked what, but for how much at a time.
+pub fn bound_to(search: &Search, organisation: &OdsCode) -> Vec<u8> {
+    let how_much = |name: &str| matches!(name, "_count" | "_total");
+    let asked = search.executed.iter().filter(|(name, _)| !how_much(name));
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(asked).finish();
+    format!("{organisation}\n{}\n{query}", search.path).into_bytes()
+}
+
+fn json(content: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(content).expect("strings and numbers always serialise")
+}
+
+fn in_time(made: i64, now: i64) -> Result<(), Refusal> {
+    if now - made > LIFE_MICROS {
+        let text = "This page link is older than a day: begin the search again.";
+        return Err(Refusal::error(StatusCode::GONE, IssueCode::Expired, text));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+    use crate::store::query::Value;
 
     fn cursor() -> Cursor<(i64, i64)> {
         Cursor {
@@ -134,6 +178,33 @@ mod tests {
                 seal.open::<(i64, i64)>(bad, &own, 0).unwrap_err().status,
                 StatusCode::BAD_REQUEST
             );
+        }
+    }
+
+    #[test]
+    fn an_entrys_link_is_read_back_beside_its_own_search_and_is_short() {
+        let seal = Seal::new([7; 32]);
+        let position = Position { order: vec![Value::Number(1_700_000_000_000)], key: 12_345_678 };
+        let mark = "123456789";
+        let walk = |last: &str, position, pending| Walk {
+            start: mark.into(),
+            last: last.into(),
+            position,
+            pending,
+        };
+        for walk in [
+            walk(mark, Some(position.clone()), vec![]),
+            walk("123456790", Some(position), vec![1, 2]),
+            walk(mark, None, vec![]),
+        ] {
+            let after = After { walk, generation: 1, made: 1_700_000_000_000_000 };
+            let text = seal.seal_after(&after, b"QWO");
+            assert_eq!(seal.open_after(&text, b"QWO", after.made).unwrap(), after);
+            assert!(text.len() < 200, "{} bytes", text.len());
+            let other = seal.open_after(&text, b"QHM", after.made).unwrap_err();
+            assert_eq!(other.status, StatusCode::BAD_REQUEST);
+            let late = seal.open_after(&text, b"QWO", after.made + LIFE_MICROS + 1);
+            assert_eq!(late.unwrap_err().status, StatusCode::GONE);
         }
     }
 }

@@ -9,12 +9,12 @@ use service::caller::Caller;
 use service::refusal::Refusal;
 use url::form_urlencoded;
 
-use super::cursor::Cursor;
+use super::cursor::{After, Cursor, bound_to};
 use super::include::{included, resources};
 use super::parameters::Search;
 use super::plan::Plan;
 use super::predicate::KnownUnit;
-use super::walk::{self, Page, Walk};
+use super::walk::{self, Page, Standing, Walk};
 use crate::Hub;
 use crate::error::HubError;
 use crate::store::query::Found;
@@ -40,6 +40,7 @@ struct Shown {
     included: Vec<Found>,
     next: Option<Resume>,
     total: Option<u64>,
+    standing: Option<Standing>,
 }
 
 /// Runs a search and writes its first page, or the one to be taken up.
@@ -109,7 +110,7 @@ pub async fn matches(hub: &Hub, search: &Search, walk: Option<Walk>) -> Result<P
 /// A Bundle of everything that an operation has found.
 pub fn whole(hub: &Hub, caller: &Caller, search: &Search, matches: Vec<Found>) -> Vec<u8> {
     let total = Some(matches.len() as u64);
-    let shown = Shown { matches, included: Vec::new(), next: None, total };
+    let shown = Shown { matches, included: Vec::new(), next: None, total, standing: None };
     write(hub, caller, search, &shown, total)
 }
 
@@ -141,7 +142,7 @@ async fn page(
     }
     let (keys, next) = cut(search, &page.found, keys, page.next);
     let included = resources(&hub.store, &keys).await?;
-    Ok(Shown { matches: page.found, included, next, total })
+    Ok(Shown { matches: page.found, included, next, total, standing: page.standing })
 }
 
 /// What goes along beyond [`INCLUDED_COUNT`] comes next, before any further matches.
@@ -182,7 +183,7 @@ async fn more_included(
     keys.retain(|key| *key > after);
     let (keys, next) = cut(search, &of, keys, walk);
     let included = resources(&hub.store, &keys).await?;
-    Ok(Shown { matches: Vec::new(), included, next, total: None })
+    Ok(Shown { matches: Vec::new(), included, next, total: None, standing: None })
 }
 
 fn write(
@@ -213,19 +214,42 @@ fn write(
     if !search.left_out.is_empty() {
         bundle.outcome(&OperationOutcome { issue: search.left_out.clone() });
     }
-    let of = |mode| move |found| (found, mode);
-    let entries = shown.matches.iter().map(of(SearchMode::Match));
+    let after = shown.links(hub, caller, search, &own);
+    let matches = shown.matches.iter().zip(after).map(|(found, after)| {
+        let link = after.map(|url| ("after", url));
+        (found, SearchMode::Match, link)
+    });
+    let included = shown.included.iter().map(|found| (found, SearchMode::Include, None));
     let terms = hub.store.terms();
-    for (found, mode) in entries.chain(shown.included.iter().map(of(SearchMode::Include))) {
+    for (found, mode, link) in matches.chain(included) {
         let Some(resource_type) = terms.type_of(found.resource_type) else { continue };
         let url = format!("{base}/{resource_type}/{}", found.id);
         let body = match &search.subset {
             None => found.body.clone(),
             Some(subset) => Bytes::from(subset::apply(&found.body, resource_type, subset)),
         };
-        bundle.entry(&url, &[], &body, mode);
+        let links: Vec<(&str, &str)> = link.iter().map(|(r, url)| (*r, url.as_str())).collect();
+        bundle.entry(&url, &links, &body, mode);
     }
     bundle.finish()
+}
+
+impl Shown {
+    /// For each match the link with which the walk goes on right after it, if whoever asks wants to
+    /// go on from anywhere.
+    fn links(&self, hub: &Hub, caller: &Caller, search: &Search, own: &str) -> Vec<Option<String>> {
+        let Some(standing) = self.standing.as_ref().filter(|_| search.entry_links) else {
+            return vec![None; self.matches.len()];
+        };
+        let bound_to = bound_to(search, &caller.organisation);
+        let (generation, made) = (search.generation, hub.clock.now_micros());
+        let link = |place| {
+            let walk = standing.after(&self.matches, place)?;
+            let sealed = hub.seal.seal_after(&After { walk, generation, made }, &bound_to);
+            Some(format!("{own}?_after={sealed}"))
+        };
+        (0..self.matches.len()).map(link).collect()
+    }
 }
 
 /// What was executed, as a GET URL.

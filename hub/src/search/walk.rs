@@ -47,6 +47,31 @@ pub struct Page {
     pub found: Vec<Found>,
     /// The next page, if there is one.
     pub next: Option<Walk>,
+    /// Where the walk was before the page.
+    pub standing: Option<Standing>,
+}
+
+/// Where a walk was before a page, as the page has left it.
+#[derive(Debug)]
+pub struct Standing {
+    walk: Walk,
+    /// How many of the page's matches have changed, and stand first.
+    late: usize,
+}
+
+impl Standing {
+    /// The walk that goes on right after one of the page's matches; nothing if more than a link can
+    /// carry is yet to be shown.
+    pub fn after(&self, found: &[Found], place: usize) -> Option<Walk> {
+        let mut walk = self.walk.clone();
+        let shown = &found[place];
+        if place < self.late {
+            walk.pending.extend(found[place + 1..self.late].iter().map(|found| found.key));
+        } else {
+            walk.position = Some(Position { order: shown.order.clone(), key: shown.key });
+        }
+        (walk.pending.len() <= PENDING_MAX).then_some(walk)
+    }
 }
 
 /// The first page.
@@ -124,12 +149,13 @@ impl Page {
         let more = found.len() > count;
         found.truncate(count);
         let last = found.last().map(|last| Position { order: last.order.clone(), key: last.key });
-        let position = last.or(walk.position);
-        let next = (more || !walk.pending.is_empty()).then_some(Walk { position, ..walk });
+        let position = last.or_else(|| walk.position.clone());
+        let next = (more || !walk.pending.is_empty()).then(|| Walk { position, ..walk.clone() });
         found.dedup_by_key(|found| found.key);
+        let standing = Some(Standing { walk, late: changed.len() });
         let mut all = changed;
         all.append(&mut found);
-        Self { found: all, next }
+        Self { found: all, next, standing }
     }
 }
 

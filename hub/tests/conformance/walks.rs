@@ -9,12 +9,15 @@ use serde_json::{Value, json};
 use service::clock::Clock;
 
 use super::fixtures::{patient, process, put, send, transaction};
-use crate::kit::{Kit, link, matches, on_both_engines};
+use crate::kit::{Kit, Response, link, matches, on_both_engines};
 
 on_both_engines!(
     a_walk_shows_what_was_there_throughout_exactly_once_while_sort_values_change,
     a_walk_shows_what_was_there_throughout_exactly_once_beside_busy_writers,
     a_page_link_is_refused_when_it_was_bent_or_has_expired,
+    after_any_entry_comes_exactly_what_follows_it,
+    a_walk_from_entry_to_entry_shows_what_was_there_throughout_exactly_once,
+    an_entrys_link_is_of_use_beside_its_own_search_alone,
 );
 
 /// Patients there from beginning to end.
@@ -173,4 +176,107 @@ async fn a_page_link_is_refused_when_it_was_bent_or_has_expired(kit: Kit) {
     let later = Clock::fixed(Clock::System.now_micros() + 365 * 86_400 * 1_000_000);
     let kit = kit.reopened(|_| {}, later).await;
     kit.get(&next).await.assert_refused(StatusCode::GONE);
+}
+
+/// A search that is asked for its entries' links.
+async fn with_links(kit: &Kit, path: &str) -> Response {
+    let url = format!("/FHIR/R4/{path}");
+    kit.send("GET", &url, &[("prefer", "handling=strict, entry-links")], String::new()).await
+}
+
+/// A page's matches, each with what takes the walk up after it.
+async fn linked(kit: &Kit, path: &str) -> (Vec<(String, String)>, bool) {
+    let page = with_links(kit, path).await;
+    assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.text);
+    let page = page.json();
+    let entries = page["entry"].as_array().cloned().unwrap_or_default();
+    let read = |entry: &Value| {
+        let link = &entry["link"][0];
+        assert_eq!(link["relation"], "after", "{entry}");
+        let (_, after) = link["url"].as_str().unwrap().split_once("Patient?").unwrap();
+        (entry["resource"]["id"].as_str().unwrap().to_owned(), after.to_owned())
+    };
+    (entries.iter().map(read).collect(), link(&page, "next").is_some())
+}
+
+async fn after_any_entry_comes_exactly_what_follows_it(kit: Kit) {
+    people(&kit).await;
+    for order in ORDERS {
+        let first = format!("Patient?_count=7{order}");
+        let whole = kit.ids(&format!("Patient?_count=1000{order}")).await;
+        let mut next = Some(first.clone());
+        let mut before = 0;
+        while let Some(url) = next {
+            let (page, more) = linked(&kit, &url).await;
+            for (place, (id, after)) in page.iter().enumerate() {
+                assert_eq!(*id, whole[before + place]);
+                // How much is asked for is no part of the search.
+                for count in [3, 1000] {
+                    let url = format!("Patient?_count={count}{order}&{after}");
+                    let follows = &whole[before + place + 1..];
+                    let shown = kit.ids(&url).await;
+                    assert_eq!(shown, follows[..follows.len().min(count)], "{url}");
+                }
+            }
+            before += page.len();
+            next = page.last().filter(|_| more).map(|(_, after)| format!("{first}&{after}"));
+        }
+        assert_eq!(before, whole.len(), "{order}");
+    }
+}
+
+async fn a_walk_from_entry_to_entry_shows_what_was_there_throughout_exactly_once(kit: Kit) {
+    people(&kit).await;
+    for order in ORDERS {
+        let first = format!("Patient?_count=6{order}");
+        let (mut shown, mut url, mut turn) = (Vec::new(), first.clone(), 0);
+        loop {
+            // Of each page so many are shown, and the rest is asked for again.
+            let (page, more) = linked(&kit, &url).await;
+            let taken = page.len().min(1 + turn % 3);
+            shown.extend(page[..taken].iter().map(|(id, _)| id.clone()));
+            if taken == page.len() && !more {
+                break;
+            }
+            url = format!("{first}&{}", page[taken - 1].1);
+            if turn < PEOPLE {
+                // Twice, so that more has changed than is shown at a time.
+                disturb(&kit, turn, &shown).await;
+                disturb(&kit, turn + 1, &shown).await;
+            }
+            turn += 1;
+            assert!(turn < 200, "the walk {first} does not end");
+        }
+        assert_once(&shown, order);
+        for id in kit.ids("Patient?_count=1000").await {
+            if id.starts_with("new-") {
+                kit.delete(&format!("Patient/{id}")).await;
+            }
+        }
+    }
+}
+
+async fn an_entrys_link_is_of_use_beside_its_own_search_alone(kit: Kit) {
+    people(&kit).await;
+    let plain = kit.search("Patient?_count=2").await;
+    assert!(plain["entry"][0].get("link").is_none(), "nobody has asked for links");
+    let (page, _) = linked(&kit, "Patient?_count=2&_sort=birthdate&gender=male").await;
+    let after = &page[0].1;
+    assert_eq!(kit.ids(&format!("Patient?_sort=birthdate&gender=male&{after}")).await.len(), 20);
+    for wrong in [
+        format!("Patient?{after}"),
+        format!("Patient?_sort=-birthdate&gender=male&{after}"),
+        format!("Patient?_sort=birthdate&gender=female&{after}"),
+        format!("Patient?_sort=birthdate&gender=male&{after}&{after}"),
+        format!("Patient?_sort=birthdate&gender=male&{after}x"),
+        format!("Observation?_sort=birthdate&gender=male&{after}"),
+        "Patient?_sort=birthdate&gender=male&_after=".to_owned(),
+    ] {
+        kit.get(&wrong).await.assert_refused(StatusCode::BAD_REQUEST);
+    }
+    // A year later.
+    let later = Clock::fixed(Clock::System.now_micros() + 365 * 86_400 * 1_000_000);
+    let kit = kit.reopened(|_| {}, later).await;
+    let late = kit.get(&format!("Patient?_sort=birthdate&gender=male&{after}")).await;
+    late.assert_refused(StatusCode::GONE);
 }

@@ -1,6 +1,7 @@
 //! Parameters about the answer rather than the resources.
 //! <https://hl7.org/fhir/R4/search.html#return>
 
+use fhir::clinical::clinical_parameter;
 use fhir::definitions::ParameterKind;
 use fhir::outcome::{Issue, IssueCode};
 use fhir::subset::{Subset, parse_elements};
@@ -9,7 +10,6 @@ use service::refusal::Refusal;
 use super::{COUNT_MAX, Search, Taken, invalid, not_supported};
 use crate::search::include::Include;
 use crate::search::order::{By, Order, SortKey};
-use crate::store::index::clinical_parameter;
 use crate::store::vocabulary::Vocabulary;
 
 /// Keys in one `_sort`.

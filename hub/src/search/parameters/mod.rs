@@ -52,6 +52,8 @@ pub struct Search {
     pub include: Vec<Include>,
     /// Which part of each resource is wanted.
     pub subset: Option<Subset>,
+    /// Whether each match is to say where the walk goes on after it.
+    pub entry_links: bool,
     /// Whether a quantity is asked for.
     pub needs_units: bool,
     /// What was executed, for the self link.
@@ -113,6 +115,7 @@ pub fn parse(
         total: false,
         include: Vec::new(),
         subset: None,
+        entry_links: false,
         needs_units: false,
         executed: Vec::new(),
         left_out: Vec::new(),

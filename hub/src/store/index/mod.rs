@@ -9,18 +9,16 @@
 //! |---|---|
 //! | here | the values of a resource, parameter by parameter |
 //! | `value` | what becomes of a value of each data type |
-//! | `clinical` | the date that orders a type's resources in time |
 
-mod clinical;
 mod value;
 
+use fhir::clinical::clinical_parameter;
 use fhir::definitions::{ParameterKind, ResourceType, SearchParameter};
 use fhir::instant::{Interval, OPEN_LOW};
 use fhir::path::value::ReferenceValue;
 use fhir::path::{Value, composites, values_into};
 use fhir::tree::Tree;
 
-pub use self::clinical::clinical_parameter;
 pub use self::value::typed_key;
 use self::value::{coded, identified, interval, number};
 use super::target::{Target, code_key};

@@ -1,6 +1,6 @@
 //! The date that orders a type's resources in time.
 
-use fhir::definitions::{ParameterKind, ResourceType};
+use crate::definitions::{ParameterKind, ResourceType};
 
 /// The parameters that name a type's clinical time, the first that a type has counts.
 const CLINICAL: [&str; 17] = [
