@@ -87,9 +87,14 @@ impl Health for GatewayHealth {
             }
         }
         text.push_str("# TYPE gateway_region_open gauge\n");
-        for (ods, standing) in standings {
+        for (ods, standing) in standings.clone() {
             let open = u8::from(standing.gate.is_open());
             let _ = writeln!(text, "gateway_region_open{{region=\"{ods}\"}} {open}");
+        }
+        text.push_str("# TYPE gateway_region_turns gauge\n");
+        for (ods, standing) in standings {
+            let turns = standing.gate.turns();
+            let _ = writeln!(text, "gateway_region_turns{{region=\"{ods}\"}} {turns}");
         }
         let keeper = self.gateway.directory_keeper();
         let (serial, refused) = (keeper.serial(), u8::from(keeper.is_refusing()));

@@ -189,7 +189,8 @@ impl Gateway {
     pub(crate) fn hub<'a>(&'a self, region: &'a Region) -> Hub<'a> {
         let directory = self.directory();
         let standing = directory.standing(&region.ods).expect("no region's standing is forgotten");
-        Hub { region, client: &self.inner.client, gate: standing.gate.clone() }
+        let (client, clock) = (&self.inner.client, &self.inner.clock);
+        Hub { region, client, gate: standing.gate.clone(), clock }
     }
 
     pub(crate) fn flights(&self) -> &Flights {

@@ -15,6 +15,8 @@
 //! | unknown | no | incomplete |
 //! | suspended | no | incomplete |
 
+use std::time::Duration;
+
 use fhir::OWN_SYSTEM;
 use fhir::outcome::{Coding, Details, Issue, IssueCode, Severity};
 use serde::{Deserialize, Serialize};
@@ -169,11 +171,13 @@ pub struct Failure {
     pub status: RegionStatus,
     /// What it said itself when it refused the question as such.
     pub refused: Option<Vec<Issue>>,
+    /// How long it asks to be left alone.
+    pub leave_alone: Option<Duration>,
 }
 
 impl From<RegionStatus> for Failure {
     fn from(status: RegionStatus) -> Self {
-        Self { status, refused: None }
+        Self { status, refused: None, leave_alone: None }
     }
 }
 

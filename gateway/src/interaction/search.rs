@@ -110,6 +110,10 @@ async fn in_parts(
     pairs: &str,
     streamed: Streamed,
 ) -> Result<Answer, GatewayError> {
+    if page::link(pairs)?.is_some() {
+        let why = "A page link leads to a Bundle: ask for application/fhir+json.";
+        return Err(GatewayError::NotSupported(page::PARAMETER.to_owned(), why));
+    }
     let question = question(context, type_name, pairs)?;
     stream(gateway, context, question, pairs, streamed).await
 }

@@ -149,17 +149,19 @@ impl Lane {
     ) -> Result<(), Failure> {
         let Ok(held) = &mut self.held else { return Ok(()) };
         held.add(from, said, asking.question)?;
-        let past = self.spot.legs.first().and_then(|leg| leg.place.past.as_ref());
-        if past.is_none() && held.is_ordered() {
+        let turn = self.spot.turn;
+        let Some(leg) = self.spot.legs.first_mut() else { return Ok(()) };
+        if !leg.sorted && held.is_ordered(leg.until, turn) {
             return Ok(());
         }
+        leg.sorted = true;
         while let Some(next) = held.next.take() {
             let from = From::Page(next);
             let (search, allowance) = (asking.search, &mut held.allowance);
             let said = page(&asking.hub, search, &from, asking.context, allowance).await?;
             held.add(from, said, asking.question)?;
         }
-        held.put_in_order(past);
+        held.put_in_order(leg.place.past.as_ref());
         Ok(())
     }
 
@@ -239,10 +241,15 @@ impl Held {
         Ok(())
     }
 
-    /// Whether its matches keep to the order. What a hub of ours shows out of turn has changed under
-    /// the walk: it names its place all the same.
-    fn is_ordered(&self) -> bool {
-        self.matches.is_sorted_by(|a, b| a.rank <= b.rank || b.after.is_some())
+    /// Whether its matches keep to the order, as far as the stretch goes. What a hub of ours shows
+    /// out of turn has changed under the walk: it names its place all the same.
+    fn is_ordered(&self, until: Option<Mark>, turn: usize) -> bool {
+        let past = |found: &&Match| {
+            let mark = Mark { rank: found.rank, turn };
+            until.is_some_and(|until| mark >= until)
+        };
+        let stretch = self.matches.iter().take_while(|found| !past(found));
+        stretch.is_sorted_by(|a, b| a.rank <= b.rank || b.after.is_some())
     }
 
     fn put_in_order(&mut self, past: Option<&(Rank, String)>) {

@@ -53,6 +53,9 @@ pub struct Leg {
     /// What it ends before; none: with the last match.
     #[serde(rename = "u", default, skip_serializing_if = "is_default")]
     pub until: Option<Mark>,
+    /// The region does not keep to the order: the stretch is the whole rest, put in order here.
+    #[serde(rename = "d", default, skip_serializing_if = "is_default")]
+    pub sorted: bool,
 }
 
 /// One region of a walk through the pages.
@@ -96,7 +99,7 @@ impl Spot {
     pub fn miss(&mut self, mark: Option<Mark>) {
         if let Some(leg) = self.legs.first() {
             let until = leg.until.into_iter().chain(mark).min();
-            self.missed.push(Leg { place: leg.place.clone(), until });
+            self.missed.push(Leg { until, ..leg.clone() });
         }
     }
 

@@ -99,7 +99,7 @@ mod tests {
         // A hub's word for a place, of the length that it has.
         let place = Place { from: From::After("x".repeat(180).into()), ..Place::default() };
         let spot = |turn| Spot {
-            legs: vec![Leg { place: place.clone(), until: None }],
+            legs: vec![Leg { place: place.clone(), until: None, sorted: true }],
             ..Spot::new(format!("Q{turn:02}").parse().unwrap(), turn)
         };
         let number = ("https://fhir.nhs.uk/Id/nhs-number".to_owned(), "9434765919".to_owned());

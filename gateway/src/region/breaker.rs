@@ -83,6 +83,7 @@ impl Breaker {
     pub fn note(&mut self, leave: Leave, verdict: Verdict, now: Instant) -> bool {
         match (leave, verdict) {
             (Leave::Probe, Verdict::Well) => *self = Self::new(now),
+            (Leave::Probe, Verdict::Ill) if self.state != State::Probing => {}
             (Leave::Probe, Verdict::Ill) => {
                 self.open_for = (self.open_for * 2).min(OPEN_MAX);
                 self.state = State::Open { until: now + self.open_for };
@@ -106,6 +107,18 @@ impl Breaker {
             }
         }
         false
+    }
+
+    /// Leaves the region alone for that time, because it asked for it.
+    pub fn rest(&mut self, time: Duration, now: Instant) {
+        let until = now + time.min(OPEN_MAX);
+        let later = match self.state {
+            State::Open { until: known } => known < until,
+            State::Closed | State::Probing => !time.is_zero(),
+        };
+        if later {
+            self.state = State::Open { until };
+        }
     }
 
     /// Whether the region is being left alone.
@@ -172,6 +185,22 @@ mod tests {
             now = after(now, wait_ms);
             assert_eq!(breaker.admit(now), Some(Leave::Probe), "{wait_ms}");
             breaker.note(Leave::Probe, Verdict::Ill, now);
+        }
+    }
+
+    #[test]
+    fn a_region_that_asks_for_a_rest_has_it_and_at_most_ten_seconds() {
+        let start = Instant::now();
+        for (asked_ms, given_ms) in [(3_000, 3_000), (60_000, 10_000)] {
+            let mut breaker = Breaker::new(start);
+            let leave = breaker.admit(start).expect("it is closed");
+            breaker.rest(Duration::from_millis(asked_ms), start);
+            breaker.note(leave, Verdict::Ill, start);
+            assert_eq!(breaker.admit(after(start, given_ms - 1)), None);
+            assert_eq!(breaker.admit(after(start, given_ms)), Some(Leave::Probe));
+            breaker.rest(Duration::from_millis(asked_ms), after(start, given_ms));
+            breaker.note(Leave::Probe, Verdict::Ill, after(start, given_ms));
+            assert_eq!(breaker.admit(after(start, 2 * given_ms - 1)), None);
         }
     }
 

@@ -1,15 +1,15 @@
-//! What stands before a region's hub: a breaker, so many questions at a time, and so many second
-//! attempts. One region's trouble is its own: nothing here is shared between regions.
+//! What stands before a region's hub: a breaker, as many questions at a time as it answers, and so
+//! many second attempts. One region's trouble is its own: nothing here is shared between regions.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fhir::identifier::OdsCode;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::{Breaker, Leave, Verdict};
+use super::limit::Limit;
 use crate::config::Federation;
 use crate::outcome::{Failure, RegionStatus};
 
@@ -26,7 +26,7 @@ const RETRY_SAVINGS_MAX: u32 = 100;
 pub struct Gate {
     ods: OdsCode,
     breaker: Mutex<Breaker>,
-    turns: Semaphore,
+    limit: Limit,
     savings: AtomicU32,
     /// The directory says that it is not to be asked.
     suspended: AtomicBool,
@@ -40,7 +40,7 @@ impl Gate {
         Self {
             ods: ods.clone(),
             breaker: Mutex::new(Breaker::new(Instant::now())),
-            turns: Semaphore::new(federation.region_requests),
+            limit: Limit::new(federation.region_requests),
             savings: AtomicU32::new(RETRY_SAVINGS_MAX),
             suspended: AtomicBool::new(false),
             fair: FAIR_TIME.min(half),
@@ -61,21 +61,28 @@ impl Gate {
         let started = Instant::now();
         let leave = self.breaker().admit(started).ok_or(RegionStatus::Open)?;
         let mut passage = Passage { gate: self, leave, verdict: Verdict::Unknown };
-        let turn = timeout_at(deadline.min(started + QUEUE_TIME_MAX), self.turns.acquire()).await;
-        let Ok(turn) = turn else {
+        let turn = timeout_at(deadline.min(started + QUEUE_TIME_MAX), self.limit.turn()).await;
+        let Ok(_turn) = turn else {
             return Err(RegionStatus::Throttled.into());
         };
-        let _turn = turn.expect("the semaphore is never closed");
         self.earn();
         let result = asking.await;
         passage.verdict = match &result {
             Ok(answer) if ill(answer) => Verdict::Ill,
             Ok(_) => Verdict::Well,
             Err(failure) => {
+                self.rest(failure.leave_alone);
                 self.verdict(failure.status, deadline.saturating_duration_since(started))
             }
         };
         result
+    }
+
+    /// Leaves the region alone for as long as it asks for.
+    fn rest(&self, time: Option<Duration>) {
+        if let Some(time) = time {
+            self.breaker().rest(time, Instant::now());
+        }
     }
 
     /// Notes whether the region may be asked at all.
@@ -98,6 +105,11 @@ impl Gate {
     /// Whether the region is being left alone.
     pub fn is_open(&self) -> bool {
         self.breaker().is_open()
+    }
+
+    /// How many questions it is asked at a time.
+    pub fn turns(&self) -> usize {
+        self.limit.now()
     }
 
     fn earn(&self) {
@@ -132,7 +144,9 @@ struct Passage<'a> {
 
 impl Drop for Passage<'_> {
     fn drop(&mut self) {
-        if self.gate.breaker().note(self.leave, self.verdict, Instant::now()) {
+        let now = Instant::now();
+        self.gate.limit.note(self.verdict, now);
+        if self.gate.breaker().note(self.leave, self.verdict, now) {
             tracing::warn!(region.ods = %self.gate.ods, "a region has failed repeatedly and is \
                 left alone for a while");
         }

@@ -8,7 +8,7 @@
 //! | [`answer`] | a hub's pages, taken apart; a region that fails after some contributes nothing |
 //! | [`everything`](mod@everything) | a patient's whole record |
 //! | [`read`](mod@read) | one resource, passed through |
-//! | [`gate`], [`breaker`] | how much a region is asked, and when it is left alone |
+//! | [`gate`], [`breaker`], [`limit`] | how much a region is asked, and when it is left alone |
 //! | [`flight`] | questions under way, shared by those who ask the same |
 
 pub mod answer;
@@ -16,6 +16,7 @@ pub mod breaker;
 pub mod everything;
 pub mod flight;
 pub mod gate;
+pub mod limit;
 pub mod question;
 pub mod read;
 pub mod search;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use service::client::{ReadError, root_cause};
+use service::clock::Clock;
 
 use crate::context::Context;
 use crate::directory::Region;
@@ -47,6 +49,8 @@ pub struct Hub<'a> {
     pub client: &'a reqwest::Client,
     /// What stands before it.
     pub gate: Arc<Gate>,
+    /// What time it is.
+    pub clock: &'a Clock,
 }
 
 impl Hub<'_> {
@@ -143,7 +147,8 @@ mod tests {
         let region = region(format!("http://{address}"));
         let gate = Arc::new(Gate::new(&region.ods, &Federation::default()));
         let client = service::client::build().unwrap();
-        let hub = Hub { region: &region, client: &client, gate: gate.clone() };
+        let hub =
+            Hub { region: &region, client: &client, gate: gate.clone(), clock: &Clock::System };
         let before = gate.savings();
         let context = context();
         let sent = hub.send(client.get(region.base()), &context, None);

@@ -5,7 +5,7 @@ use fhir::outcome::OperationOutcome;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
-use service::client::read_body;
+use service::client::{read_body, retry_after};
 use tokio::time::timeout_at;
 use url::form_urlencoded;
 
@@ -183,7 +183,7 @@ async fn body(
     let response = hub.send(request.header(ACCEPT, FHIR), context, preference).await?;
     let status = response.status();
     if status != StatusCode::OK {
-        return Err(refused(status, response).await);
+        return Err(refused(status, response, hub.clock.now_micros()).await);
     }
     if !is_json(response.headers()) {
         return Err(RegionStatus::Invalid.into());
@@ -195,7 +195,7 @@ async fn body(
 }
 
 /// What a status other than 200 means.
-async fn refused(status: StatusCode, response: reqwest::Response) -> Failure {
+async fn refused(status: StatusCode, response: reqwest::Response, now: i64) -> Failure {
     let means = match status.as_u16() {
         429 | 503 => RegionStatus::Throttled,
         408 | 504 => RegionStatus::Timeout,
@@ -205,10 +205,11 @@ async fn refused(status: StatusCode, response: reqwest::Response) -> Failure {
     };
     // What is gone is the place where the pages go on: the region says so in words.
     if !matches!(status, StatusCode::BAD_REQUEST | StatusCode::GONE) {
-        return means.into();
+        let leave_alone = retry_after(response.headers(), now);
+        return Failure { leave_alone, ..means.into() };
     }
     let body = read_body(response, REFUSAL_BYTES_MAX, IDLE_MAX).await;
     let outcome = body.ok().and_then(|body| serde_json::from_slice(&body).ok());
     let issues = outcome.map_or_else(Vec::new, |outcome: OperationOutcome| outcome.issue);
-    Failure { status: means, refused: Some(issues) }
+    Failure { refused: Some(issues), ..means.into() }
 }

@@ -204,6 +204,20 @@ async fn a_region_that_keeps_failing_is_left_alone_and_tried_once_a_second() {
 }
 
 #[tokio::test]
+async fn a_region_that_asks_for_a_rest_has_it() {
+    for status in [429, 503] {
+        let (world, far) = with_far(Reply::Busy(status, "30")).await;
+        is_partial(&world.observations("").await, "throttled");
+        is_partial(&world.observations("").await, "open");
+        assert_eq!(far.seen().len(), 1, "{status}");
+        let (world, far) = with_far(Reply::Busy(status, "soon")).await;
+        is_partial(&world.observations("").await, "throttled");
+        is_partial(&world.observations("").await, "throttled");
+        assert_eq!(far.seen().len(), 2, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn a_region_answers_so_many_at_a_time_and_the_others_do_not_wait_for_it() {
     let gate = Arc::new(Semaphore::new(0));
     let closed = gate.clone();

@@ -52,6 +52,8 @@ pub(crate) enum Reply {
     Trickle(&'static str, usize, Duration),
     /// A redirect to that URL.
     Moved(String),
+    /// Too much to do: ask again after so many seconds.
+    Busy(u16, &'static str),
 }
 
 /// A server that does as it is told.
@@ -185,6 +187,11 @@ async fn reply(reply: Reply) -> Response {
         Reply::Moved(url) => Response::builder()
             .status(StatusCode::TEMPORARY_REDIRECT)
             .header("location", url)
+            .body(Body::empty())
+            .unwrap(),
+        Reply::Busy(status, retry_after) => Response::builder()
+            .status(status)
+            .header("retry-after", retry_after)
             .body(Body::empty())
             .unwrap(),
         Reply::Gated(gate, value) => {
