@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::Shown;
 use super::content;
-use super::key::{Key, Subject, descend};
+use super::key::{self, Key, Subject, descend};
 use super::names::organisation;
 use super::rules::{Part, Rule};
 
@@ -65,6 +65,18 @@ pub fn products<'s>(entries: impl Iterator<Item = &'s Shown<'s>>) -> Products {
         Some(((entry.source, key.id.to_string()), codes))
     };
     entries.filter_map(coded).collect()
+}
+
+/// When the date begins that is among these parts, if one is: what is alike has this in common.
+/// Nothing if the resource has no such date, and is like nothing.
+pub fn day(entry: &Shown<'_>, parts: &[Part]) -> Option<Option<i64>> {
+    let names = parts.iter().find_map(|part| match part {
+        Part::Date(names) => Some(*names),
+        _ => None,
+    });
+    let Some(names) = names else { return Some(None) };
+    let raw = names.iter().find_map(|name| entry.candidate.key.member(name))?;
+    Some(Some(key::moment(raw)?))
 }
 
 /// What stands for everything that is like a resource; nothing if it is like nothing.

@@ -11,7 +11,7 @@ use fhir::OWN_SYSTEM;
 use serde::Deserialize;
 
 use super::Shown;
-use super::alike::{Products, comparable, likeness, products};
+use super::alike::{Products, comparable, day, likeness, products};
 use super::content::{canonical, differences};
 use super::contradictions;
 use super::names::names;
@@ -308,18 +308,36 @@ impl Survey<'_, '_> {
         if order == Some(true) { Role::Historical } else { Role::Alternate }
     }
 
+    /// What each entry is like, by list of parts. To say it costs much, so it is said only of those
+    /// that have the date in common with an entry of another region.
+    fn likenesses(&self, products: &Products) -> Vec<((usize, String), usize)> {
+        let mut lists = Vec::new();
+        for (place, entry) in self.entries.iter().enumerate() {
+            let Some(rule) = Rule::of(&entry.candidate.key.resource_type) else { continue };
+            for (number, parts) in rule.alike.iter().enumerate() {
+                lists.extend(day(entry, parts).map(|day| (place, rule, number, day)));
+            }
+        }
+        let common =
+            |(_, rule, number, day): &(_, &Rule, _, _)| (rule.resource_type, *number, *day);
+        let mut said = Vec::new();
+        for group in in_order(lists.iter().map(common).zip(0..)) {
+            let source = |at: &usize| self.entries[lists[*at].0].source;
+            if group.iter().all(|at| source(at) == source(&group[0])) {
+                continue;
+            }
+            said.extend(group.into_iter().filter_map(|at| {
+                let (place, rule, number, _) = lists[at];
+                let entry = &self.entries[place];
+                Some(((number, likeness(entry, rule, rule.alike[number], products)?), place))
+            }));
+        }
+        said
+    }
+
     /// Links what is alike across regions and not known to be the same.
     fn link(&self, facts: &Facts, products: &Products, found: &mut Found) {
-        let likenesses = self.entries.iter().enumerate().flat_map(|(place, entry)| {
-            let rule = Rule::of(&entry.candidate.key.resource_type);
-            let lists = rule
-                .into_iter()
-                .flat_map(|rule| rule.alike.iter().enumerate().map(move |l| (rule, l)));
-            lists.filter_map(move |(rule, (number, parts))| {
-                Some(((number, likeness(entry, rule, parts, products)?), place))
-            })
-        });
-        for mut places in in_order(likenesses) {
+        for mut places in in_order(self.likenesses(products).into_iter()) {
             places.sort_by_cached_key(|place| self.rank(*place));
             let same_fact =
                 |a: usize, b: usize| facts.of[a].is_some() && facts.of[a] == facts.of[b];

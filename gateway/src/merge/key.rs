@@ -28,6 +28,9 @@ pub struct Reading<'p> {
     pub members: &'static [&'static str],
 }
 
+/// As many of the members by which it is told apart as a resource usually has.
+const MEMBERS_USUAL: usize = 8;
+
 /// What was read of one resource.
 #[derive(Debug, Default)]
 pub struct Key<'a> {
@@ -197,6 +200,7 @@ impl<'de> Visitor<'de> for Reading<'_> {
         let mut meta = None;
         let mut subjects = vec![None; self.subjects.len()];
         let mut dates = vec![None; self.dates.len()];
+        key.members.reserve(self.members.len().min(MEMBERS_USUAL));
         while let Some(Text(name)) = members.next_key()? {
             match &*name {
                 "resourceType" => key.resource_type = once(&key.resource_type, &mut members)?,
@@ -309,7 +313,7 @@ struct Span<'a> {
 
 /// The first microsecond of a date, dateTime, instant, Period or Timing; a Period without a start
 /// has no beginning.
-fn moment(raw: &RawValue) -> Option<i64> {
+pub(super) fn moment(raw: &RawValue) -> Option<i64> {
     if let Ok(Text(text)) = serde_json::from_str(raw.get()) {
         return low(&text);
     }

@@ -72,12 +72,12 @@ fn of_rule(entry: &Shown<'_>, rule: &Rule, identifier: &Identifier<'_>) -> Optio
         let number = identifier.number().filter(|_| is_verified(identifier))?;
         return Some(format!("{}|{}", number.system(), number.value()));
     }
+    let assigner = identifier.assigner.filter(|_| rule.assigned != Assigned::Nothing)?;
+    let assigner = organisation(assigner)?;
     let code = match rule.assigned {
-        Assigned::Nothing => return None,
-        Assigned::One => String::new(),
+        Assigned::Nothing | Assigned::One => String::new(),
         Assigned::OneOfEachCode => codes(entry.candidate.key.member("code")?)?,
     };
-    let assigner = organisation(identifier.assigner?)?;
     Some(format!("{assigner}|{system}|{value}|{code}"))
 }
 
