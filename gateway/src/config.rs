@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use service::config::{Admin, ConfigError, Region, Security, Server, load, parse};
 use service::seal::{Seal, secret};
+use service::tls::TlsConfig;
 use service::token::TokenConfig;
 use url::Url;
 
@@ -33,6 +34,8 @@ pub struct GatewayConfig {
     pub locator: Locator,
     /// Who is let in.
     pub security: Security,
+    /// Certificates, in enforced mode.
+    pub tls: Option<TlsConfig>,
     /// How numbers are linked.
     #[serde(default)]
     pub identity: Identity,
@@ -194,7 +197,7 @@ impl GatewayConfig {
         self.server.check(BASE_ENDING)?;
         check_url("server.public_url", &self.server.public_url)?;
         check_url("locator.url", &self.locator.url)?;
-        self.security.check(self.server.listen)?;
+        self.security.check(&self.server, self.tls.as_ref())?;
         self.locator.token.as_ref().map_or(Ok(()), TokenConfig::check)?;
         in_range("federation.deadline_ms", self.federation.deadline_ms)?;
         in_range("locator.deadline_ms", self.locator.deadline_ms)?;
