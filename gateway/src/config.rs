@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use service::config::{Admin, ConfigError, Region, Security, Server, load, parse};
+use service::caller::mint::Mint;
+use service::clock::Clock;
+use service::config::{Admin, ConfigError, Region, Security, SecurityMode, Server, load, parse};
 use service::seal::{Seal, secret};
 use service::tls::TlsConfig;
 use service::token::TokenConfig;
@@ -215,7 +217,25 @@ impl GatewayConfig {
             return refused("directory.reload_s must lie between 1 and 60");
         }
         check_regions(&self.regions)?;
+        self.check_trust()?;
         Ok(self)
+    }
+}
+
+impl GatewayConfig {
+    /// In enforced mode: keys that can be read, and regions that are asked over TLS alone.
+    fn check_trust(&self) -> Result<(), ConfigError> {
+        if self.security.mode == SecurityMode::Open {
+            return Ok(());
+        }
+        let (base, ods) = (self.server.base(), &self.region.ods);
+        Mint::open(&self.security, base, ods, &Clock::System)?;
+        match self.regions.iter().find(|region| !region.url.starts_with("https://")) {
+            Some(directory::Region { ods, .. }) => refused(format!(
+                "the url of region {ods} must be an https URL: security.mode is \"enforced\""
+            )),
+            None => Ok(()),
+        }
     }
 }
 

@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::caller::bearer::Bearer;
+use crate::clock::Clock;
 use crate::tls::TlsConfig;
 
 /// Why a configuration cannot be used; one sentence for the person who wrote it.
@@ -215,7 +217,10 @@ impl Security {
             (SecurityMode::Enforced, Some(_)) if !server.public_url.starts_with("https://") => {
                 refused("security.mode = \"enforced\" needs an https URL as server.public_url")
             }
-            (SecurityMode::Enforced, Some(tls)) => tls.check(),
+            (SecurityMode::Enforced, Some(tls)) => {
+                tls.check()?;
+                Bearer::open(&self.issuers, server.base(), &Clock::System).map(drop)
+            }
         }
     }
 }

@@ -111,7 +111,7 @@ impl Ca {
             params.subject_alt_names.push(SanType::URI(name.as_str().try_into().unwrap()));
         }
         params.serial_number = Some(SerialNumber::from(wanted.serial));
-        params.extended_key_usages = wanted.usage.clone();
+        params.extended_key_usages.clone_from(&wanted.usage);
         params.not_after = date_time_ymd(wanted.until, 1, 1);
         params.not_before = date_time_ymd(2019, 1, 1);
         let key = KeyPair::generate().unwrap();

@@ -3,4 +3,6 @@
 
 mod ca;
 mod handshake;
+mod issuer;
 mod kit;
+mod token;
