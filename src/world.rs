@@ -15,13 +15,13 @@ use hub::config::{
 };
 use locator_mock::{Locator, LocatorConfig, Store as LocatorStore};
 use service::clock::Clock;
-use service::config::{Admin, Nation, Region, Security, SecurityMode, Server};
+use service::config::{Admin, Nation, Region, Security, Server};
 use service::program::{ProgramError, bind};
 use service::serve::Shutdown;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-const OPEN: Security = Security { mode: SecurityMode::Open };
+const OPEN: Security = Security::open();
 const DRAIN_MS: u64 = 2_000;
 
 /// What a world is made of.
@@ -208,6 +208,7 @@ impl Start<'_> {
             admin: listeners.admin(),
             region: self.region.clone(),
             security: OPEN,
+            tls: None,
             store: StoreConfig { url: format!("sqlite://{}", file.display()) },
             locator: Some(HubLocator { url: self.locator_url.to_owned(), token: None }),
             registration: RegistrationConfig::default(),
@@ -228,6 +229,7 @@ impl Start<'_> {
                 token: None,
             },
             security: OPEN,
+            tls: None,
             identity: gateway::config::Identity::default(),
             federation: gateway::config::Federation {
                 deadline_ms: self.layout.deadline_ms,

@@ -15,6 +15,7 @@
 //! | [`registration`] | the locator learns of every patient, whenever it comes and whoever restarts |
 //! | [`query`] | a person at a terminal sees one record, and what is missing from it |
 //! | [`tokens`] | hub and gateway are let in by a locator that demands access tokens |
+//! | [`enforced`] | nobody is let in without a certificate and a token, and no token goes further than it may |
 //! | [`readme`] | what README.md tells people to type works |
 //! | [`disk`] | a disk whose power can be cut |
 //! | [`kit`] | processes, ports, requests, records and waiting |
@@ -24,6 +25,7 @@ mod clients;
 mod cluster;
 mod disk;
 mod durability;
+mod enforced;
 mod kit;
 mod network;
 mod query;

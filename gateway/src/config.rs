@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use service::config::{Admin, ConfigError, Region, Security, Server, load, parse};
+use service::caller::mint::Mint;
+use service::clock::Clock;
+use service::config::{Admin, ConfigError, Region, Security, SecurityMode, Server, load, parse};
 use service::seal::{Seal, secret};
+use service::tls::TlsConfig;
 use service::token::TokenConfig;
 use url::Url;
 
@@ -33,6 +36,8 @@ pub struct GatewayConfig {
     pub locator: Locator,
     /// Who is let in.
     pub security: Security,
+    /// Certificates, in enforced mode.
+    pub tls: Option<TlsConfig>,
     /// How numbers are linked.
     #[serde(default)]
     pub identity: Identity,
@@ -194,7 +199,7 @@ impl GatewayConfig {
         self.server.check(BASE_ENDING)?;
         check_url("server.public_url", &self.server.public_url)?;
         check_url("locator.url", &self.locator.url)?;
-        self.security.check(self.server.listen)?;
+        self.security.check(&self.server, self.tls.as_ref())?;
         self.locator.token.as_ref().map_or(Ok(()), TokenConfig::check)?;
         in_range("federation.deadline_ms", self.federation.deadline_ms)?;
         in_range("locator.deadline_ms", self.locator.deadline_ms)?;
@@ -212,7 +217,25 @@ impl GatewayConfig {
             return refused("directory.reload_s must lie between 1 and 60");
         }
         check_regions(&self.regions)?;
+        self.check_trust()?;
         Ok(self)
+    }
+}
+
+impl GatewayConfig {
+    /// In enforced mode: keys that can be read, and regions that are asked over TLS alone.
+    fn check_trust(&self) -> Result<(), ConfigError> {
+        if self.security.mode == SecurityMode::Open {
+            return Ok(());
+        }
+        let (base, ods) = (self.server.base(), &self.region.ods);
+        Mint::open(&self.security, base, ods, &Clock::System)?;
+        match self.regions.iter().find(|region| !region.url.starts_with("https://")) {
+            Some(directory::Region { ods, .. }) => refused(format!(
+                "the url of region {ods} must be an https URL: security.mode is \"enforced\""
+            )),
+            None => Ok(()),
+        }
     }
 }
 

@@ -50,11 +50,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use fhir::identifier::OdsCode;
 use service::caller::Gatekeeper;
+use service::caller::mint::Mint;
 use service::clock::Clock;
+use service::config::ConfigError;
 use service::journal::Journal;
 use service::program::ProgramError;
 use service::seal::Seal;
-use service::serve::{Shutdown, serve};
+use service::serve::{Shutdown, serve, serve_over};
+use service::tls::Tls;
 use tokio::net::TcpListener;
 
 use crate::config::{Federation, GatewayConfig, Identity, WithoutLocator};
@@ -63,8 +66,8 @@ use crate::directory::{Directory, Region};
 use crate::health::{Counters, GatewayHealth};
 use crate::identity::links::Links;
 use crate::locate::Locator;
-use crate::region::Hub;
 use crate::region::flight::Flights;
+use crate::region::{Hub, Proof};
 
 /// A gateway that is ready to serve; clones share everything.
 #[derive(Debug, Clone)]
@@ -88,8 +91,25 @@ struct Inner {
     clock: Clock,
     journal: Journal,
     gatekeeper: Gatekeeper,
+    trust: Option<Trust>,
     counters: Counters,
     capabilities: Bytes,
+}
+
+/// What hubs know us by, in enforced mode.
+#[derive(Debug)]
+struct Trust {
+    tls: Arc<Tls>,
+    mint: Mint,
+}
+
+impl Trust {
+    fn open(config: &GatewayConfig, clock: &Clock) -> Result<Option<Self>, ConfigError> {
+        let Some(tls) = &config.tls else { return Ok(None) };
+        let tls = Arc::new(Tls::open(tls)?);
+        let mint = Mint::open(&config.security, config.server.base(), &config.region.ods, clock)?;
+        Ok(Some(Self { tls, mint }))
+    }
 }
 
 impl Gateway {
@@ -104,6 +124,9 @@ impl Gateway {
         let statement =
             interaction::capabilities::statement(&base, &config.region.name, clock.now_micros());
         let directory = Arc::new(Keeper::open(&config)?);
+        let gatekeeper =
+            Gatekeeper::open(&config.security, &config.server, &config.region, &clock)?;
+        let trust = Trust::open(&config, &clock)?;
         let inner = Inner {
             base,
             ods: config.region.ods.clone(),
@@ -119,7 +142,8 @@ impl Gateway {
             client,
             clock,
             journal,
-            gatekeeper: Gatekeeper::new(config.security.mode, &config.region),
+            gatekeeper,
+            trust,
             capabilities: Bytes::from(statement),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -134,7 +158,9 @@ impl Gateway {
     ) {
         let health = GatewayHealth { gateway: self.clone(), shutdown: shutdown.clone() };
         let drain = self.inner.drain;
-        let public = serve(listener, routes::router(health.clone()), shutdown.clone(), drain);
+        let tls = self.inner.trust.as_ref().map(|trust| trust.tls.clone());
+        let router = routes::router(health.clone());
+        let public = serve_over(tls, listener, router, shutdown.clone(), drain);
         let admin = async {
             if let Some(listener) = admin_listener {
                 let router = service::admin::router(health);
@@ -142,7 +168,17 @@ impl Gateway {
             }
         };
         let directory = self.inner.directory.clone().run(shutdown.clone());
-        tokio::join!(public, admin, directory);
+        tokio::join!(public, admin, directory, self.keep_trust(shutdown.clone()));
+    }
+
+    /// Keeps up with certificates, revocation lists and keys.
+    async fn keep_trust(&self, shutdown: Shutdown) {
+        let own = async {
+            if let Some(Trust { tls, mint }) = &self.inner.trust {
+                tokio::join!(tls.keep(shutdown.clone()), mint.keep(shutdown.clone()));
+            }
+        };
+        tokio::join!(own, self.inner.gatekeeper.keep(shutdown.clone()));
     }
 
     /// The FHIR base as callers see it.
@@ -189,8 +225,15 @@ impl Gateway {
     pub(crate) fn hub<'a>(&'a self, region: &'a Region) -> Hub<'a> {
         let directory = self.directory();
         let standing = directory.standing(&region.ods).expect("no region's standing is forgotten");
-        let (client, clock) = (&self.inner.client, &self.inner.clock);
-        Hub { region, client, gate: standing.gate.clone(), clock }
+        let (gate, clock) = (standing.gate.clone(), &self.inner.clock);
+        let Some(Trust { tls, mint }) = &self.inner.trust else {
+            let client = self.inner.client.clone();
+            return Hub { region, client, gate, clock, proof: None };
+        };
+        // A token is bound to the certificate that this very client sends.
+        let own = tls.current();
+        let proof = Some(Proof { mint, thumbprint: own.thumbprint });
+        Hub { region, client: own.client.clone(), gate, clock, proof }
     }
 
     pub(crate) fn flights(&self) -> &Flights {

@@ -8,6 +8,7 @@ use gateway::config::GatewayConfig;
 use gateway::directory::command::{MakeKey, Sign, make_key, sign_directory};
 use gateway::directory::keeper::Keeper;
 use gateway::query::{self, Options};
+use service::caller::mint::Mint;
 use service::clock::Clock;
 use service::program::{ConfigFile, ProgramError, bind, finish, print, stop_on_signal};
 
@@ -31,6 +32,8 @@ enum Command {
     /// Ask for one patient's record, and show it. Exit code: 0 if nothing is missing, 69 if something
     /// is, 1 if there is no answer, 64 if the command is wrong
     Query(Options),
+    /// Show the public half of security.signing_key as the JSON Web Key Set that hubs are given
+    KeySet(ConfigFile),
     /// Make the key pair that a directory of regions is signed with
     MakeDirectoryKey(MakeKey),
     /// Check a directory of regions, and sign it
@@ -61,6 +64,7 @@ async fn main() -> ExitCode {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
+        Command::KeySet(config) => key_set(&config),
         Command::MakeDirectoryKey(make) => make_key(&make),
         Command::SignDirectory(sign) => sign_directory(&sign),
     };
@@ -78,6 +82,12 @@ fn check(config: &ConfigFile) -> Result<(), ProgramError> {
         );
     }
     print(&config)
+}
+
+fn key_set(config: &ConfigFile) -> Result<(), ProgramError> {
+    let GatewayConfig { security, server, region, .. } = GatewayConfig::load(&config.file)?;
+    let mint = Mint::open(&security, server.base(), &region.ods, &Clock::System)?;
+    print(&mint.key_set())
 }
 
 async fn run(config: &ConfigFile) -> Result<(), ProgramError> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use service::config::{Admin, ConfigError, Region, Security, SecurityMode, Server};
+use service::tls::TlsConfig;
 use service::token::TokenConfig;
 
 /// The prefix of environment variables that override keys.
@@ -24,6 +25,8 @@ pub struct HubConfig {
     pub region: Region,
     /// Who is let in.
     pub security: Security,
+    /// Certificates, in enforced mode.
+    pub tls: Option<TlsConfig>,
     /// Where the record is kept.
     pub store: StoreConfig,
     /// The record locator; without one nothing is registered.
@@ -106,7 +109,7 @@ impl HubConfig {
     /// Checks what types cannot.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.server.check("/FHIR/R4")?;
-        self.security.check(self.server.listen)?;
+        self.security.check(&self.server, self.tls.as_ref())?;
         let known = ["sqlite://", "postgres://", "postgresql://"];
         if !known.iter().any(|scheme| self.store.url.starts_with(scheme)) {
             let text = "store.url must begin with sqlite:// or postgres://";

@@ -41,12 +41,13 @@ use axum::Router;
 use fhir::definitions::SearchParameters;
 use fhir::outcome::IssueCode;
 use http::StatusCode;
-use service::caller::Caller;
+use service::caller::{Caller, Gatekeeper};
 use service::clock::Clock;
 use service::journal::Journal;
 use service::program::ProgramError;
 use service::refusal::Refusal;
-use service::serve::{Shutdown, serve};
+use service::serve::{Shutdown, serve, serve_over};
+use service::tls::Tls;
 use service::token::Access;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -72,6 +73,10 @@ pub struct Hub {
     pub clock: Clock,
     /// The audit journal.
     pub journal: Journal,
+    /// Who is let in.
+    pub gatekeeper: Gatekeeper,
+    /// Certificates, in enforced mode.
+    tls: Option<Arc<Tls>>,
     /// Seals page links.
     pub seal: Seal,
     /// The CapabilityStatement, and the generation whose parameters it lists: 0 for FHIR's alone.
@@ -87,6 +92,9 @@ impl Hub {
     /// Opens the record and the journal that the configuration names.
     pub async fn open(config: HubConfig, clock: Clock) -> Result<Arc<Self>, ProgramError> {
         config.check()?;
+        let gatekeeper =
+            Gatekeeper::open(&config.security, &config.server, &config.region, &clock)?;
+        let tls = config.tls.as_ref().map(Tls::open).transpose()?.map(Arc::new);
         fhir::definitions::load();
         let failed = |error: StoreError| ProgramError::failed("opening the record", error);
         let store = Store::open(&config.store.url, config.server.base(), clock.clone());
@@ -104,6 +112,8 @@ impl Hub {
             store,
             clock,
             journal,
+            gatekeeper,
+            tls,
             seal,
             metadata,
             wake,
@@ -127,6 +137,7 @@ impl Hub {
         let drain = Duration::from_millis(self.config.server.drain_ms);
         let sender = tokio::spawn(self.clone().register(self.sender()?, shutdown.clone()));
         let keeper = tokio::spawn(self.clone().keep_index(shutdown.clone()));
+        tokio::spawn(self.clone().keep_trust(shutdown.clone()));
         if let Some(admin) = admin {
             let router = service::admin::router(self.clone());
             let router = router.merge(search::explain::router(self.clone()));
@@ -134,7 +145,7 @@ impl Hub {
             let router = router.merge(registration::admin::router(self.clone()));
             tokio::spawn(serve(admin, router, shutdown.clone(), Duration::ZERO));
         }
-        serve(listener, self.router(), shutdown, drain).await;
+        serve_over(self.tls.clone(), listener, self.router(), shutdown, drain).await;
         // The sender ends by itself; what it had not settled is tried again at the next start.
         let _ = sender.await;
         let _ = keeper.await;
@@ -175,6 +186,16 @@ impl Hub {
         let locator = Locator::new(client, access, clock.clone(), &locator.url, ods, self.base());
         let only_verified = self.config.registration.only_verified;
         Ok(Some(Sender { store: self.store.clone(), locator, clock, only_verified }))
+    }
+
+    /// Keeps up with certificates, revocation lists and the keys of issuers.
+    async fn keep_trust(self: Arc<Self>, shutdown: Shutdown) {
+        let certificates = async {
+            if let Some(tls) = &self.tls {
+                tls.keep(shutdown.clone()).await;
+            }
+        };
+        tokio::join!(certificates, self.gatekeeper.keep(shutdown.clone()));
     }
 
     async fn keep_index(self: Arc<Self>, shutdown: Shutdown) {

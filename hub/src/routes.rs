@@ -1,17 +1,20 @@
 //! What the hub offers: URL -> interaction. The router and the CapabilityStatement are made from
-//! [`offers`], so that they cannot disagree.
+//! [`offers`], so that they cannot disagree. Each says what a caller's scopes must grant for it, which is
+//! checked before anything else of the request is read; [`permission`](crate::interaction::permission)
+//! asks for more where parameters and entries reach further.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
+use service::admin;
 use service::caller::identify;
+use service::caller::scope::{Needs, On, Rights, permit};
 use service::encoding::compress;
 use service::journal::record;
 use service::negotiation::{json_only, json_or_binary};
 use service::refusal::Refusal;
-use service::{admin, caller::Gatekeeper};
 
 use crate::Hub;
 use crate::interaction::{
@@ -32,48 +35,187 @@ pub struct Offer {
     handler: MethodRouter<Arc<Hub>>,
 }
 
+const C: Rights = Rights::CREATE;
+const R: Rights = Rights::READ;
+const U: Rights = Rights::UPDATE;
+const D: Rights = Rights::DELETE;
+const S: Rights = Rights::SEARCH;
+
+/// What is needed on the type that the URL names.
+const fn on_type(rights: Rights) -> Needs {
+    Needs { rights, on: On::Part("type") }
+}
+
+const fn on(on: On, rights: Rights) -> Needs {
+    Needs { rights, on }
+}
+
 /// Everything that is offered to a caller of the record.
 pub fn offers() -> Vec<Offer> {
-    let offer = |codes, method, url, handler| Offer { codes, url, method, handler };
+    [searches(), resources(), operations()].into_iter().flatten().collect()
+}
+
+fn offer(
+    codes: &'static [&'static str],
+    method: &'static str,
+    url: &'static str,
+    needs: Needs,
+    handler: MethodRouter<Arc<Hub>>,
+) -> Offer {
+    let handler = handler.layer(from_fn_with_state(needs, permit));
+    Offer { codes, url, method, handler }
+}
+
+/// What concerns many resources at a time.
+fn searches() -> Vec<Offer> {
     vec![
-        offer(&["transaction", "batch"], "POST", "", post(bundle::bundle)),
-        offer(&["history-system"], "GET", "/_history", get(history::system)),
-        offer(&["search-system"], "GET", "", get(search::get)),
-        offer(&["search-system"], "POST", "/_search", post(search::post)),
-        offer(&["search-type"], "GET", "/{type}", get(search::get)),
-        offer(&["search-type"], "POST", "/{type}/_search", post(search::post)),
-        offer(&["search-type"], "GET", "/{type}/{id}/{member}", get(search::get)),
-        offer(&["search-type"], "POST", "/{type}/{id}/{member}/_search", post(search::post)),
-        offer(&["create", "conditional-create"], "POST", "/{type}", post(create::create)),
-        offer(&["conditional-update"], "PUT", "/{type}", put(update::conditional)),
-        offer(&["conditional-patch"], "PATCH", "/{type}", patch(interaction::patch::conditional)),
+        offer(&["transaction", "batch"], "POST", "", on(On::Entries, R), post(bundle::bundle)),
+        offer(
+            &["history-system"],
+            "GET",
+            "/_history",
+            on(On::Everything, R.and(S)),
+            get(history::system),
+        ),
+        offer(&["search-system"], "GET", "", on(On::Everything, S), get(search::get)),
+        offer(&["search-system"], "POST", "/_search", on(On::Everything, S), post(search::post)),
+        offer(&["search-type"], "GET", "/{type}", on_type(S), get(search::get)),
+        offer(&["search-type"], "POST", "/{type}/_search", on_type(S), post(search::post)),
+        offer(
+            &["search-type"],
+            "GET",
+            "/{type}/{id}/{member}",
+            on(On::Part("member"), S),
+            get(search::get),
+        ),
+        offer(
+            &["search-type"],
+            "POST",
+            "/{type}/{id}/{member}/_search",
+            on(On::Part("member"), S),
+            post(search::post),
+        ),
+    ]
+}
+
+/// What concerns one resource.
+fn resources() -> Vec<Offer> {
+    vec![
+        offer(
+            &["create", "conditional-create"],
+            "POST",
+            "/{type}",
+            on_type(C),
+            post(create::create),
+        ),
+        offer(
+            &["conditional-update"],
+            "PUT",
+            "/{type}",
+            on_type(U.and(S)),
+            put(update::conditional),
+        ),
+        offer(
+            &["conditional-patch"],
+            "PATCH",
+            "/{type}",
+            on_type(U.and(S)),
+            patch(interaction::patch::conditional),
+        ),
         offer(
             &["conditional-delete"],
             "DELETE",
             "/{type}",
+            on_type(D.and(S)),
             delete(interaction::delete::conditional),
         ),
-        offer(&["history-type"], "GET", "/{type}/_history", get(history::of_type)),
-        offer(&["read"], "GET", "/{type}/{id}", get(read::read)),
-        offer(&["update"], "PUT", "/{type}/{id}", put(update::update)),
-        offer(&["patch"], "PATCH", "/{type}/{id}", patch(interaction::patch::patch)),
-        offer(&["delete"], "DELETE", "/{type}/{id}", delete(interaction::delete::delete)),
-        offer(&["history-instance"], "GET", "/{type}/{id}/_history", get(history::instance)),
-        offer(&["vread"], "GET", "/{type}/{id}/_history/{vid}", get(vread::vread)),
-        offer(&["$everything"], "GET", "/Patient/{id}/$everything", get(everything::patient)),
-        offer(&["$everything"], "POST", "/Patient/{id}/$everything", post(everything::patient)),
-        offer(&["$everything"], "GET", "/Encounter/{id}/$everything", get(everything::encounter)),
-        offer(&["$everything"], "POST", "/Encounter/{id}/$everything", post(everything::encounter)),
-        offer(&["$lastn"], "GET", "/Observation/$lastn", get(lastn::lastn)),
-        offer(&["$lastn"], "POST", "/Observation/$lastn", post(lastn::lastn)),
-        offer(&["$validate"], "POST", "/{type}/$validate", post(validate::of_type)),
-        offer(&["$validate"], "POST", "/{type}/{id}/$validate", post(validate::instance)),
-        offer(&["$meta"], "GET", "/{type}/{id}/$meta", get(meta::meta)),
-        offer(&["$meta-add"], "POST", "/{type}/{id}/$meta-add", post(meta_add::meta_add)),
+        offer(&["history-type"], "GET", "/{type}/_history", on_type(S), get(history::of_type)),
+        offer(&["read"], "GET", "/{type}/{id}", on_type(R), get(read::read)),
+        offer(&["update"], "PUT", "/{type}/{id}", on_type(U), put(update::update)),
+        offer(&["patch"], "PATCH", "/{type}/{id}", on_type(U), patch(interaction::patch::patch)),
+        offer(
+            &["delete"],
+            "DELETE",
+            "/{type}/{id}",
+            on_type(D),
+            delete(interaction::delete::delete),
+        ),
+        offer(
+            &["history-instance"],
+            "GET",
+            "/{type}/{id}/_history",
+            on_type(R),
+            get(history::instance),
+        ),
+        offer(&["vread"], "GET", "/{type}/{id}/_history/{vid}", on_type(R), get(vread::vread)),
+    ]
+}
+
+fn operations() -> Vec<Offer> {
+    vec![
+        offer(
+            &["$everything"],
+            "GET",
+            "/Patient/{id}/$everything",
+            on(On::Everything, R.and(S)),
+            get(everything::patient),
+        ),
+        offer(
+            &["$everything"],
+            "POST",
+            "/Patient/{id}/$everything",
+            on(On::Everything, R.and(S)),
+            post(everything::patient),
+        ),
+        offer(
+            &["$everything"],
+            "GET",
+            "/Encounter/{id}/$everything",
+            on(On::Everything, R.and(S)),
+            get(everything::encounter),
+        ),
+        offer(
+            &["$everything"],
+            "POST",
+            "/Encounter/{id}/$everything",
+            on(On::Everything, R.and(S)),
+            post(everything::encounter),
+        ),
+        offer(
+            &["$lastn"],
+            "GET",
+            "/Observation/$lastn",
+            on(On::Type("Observation"), S),
+            get(lastn::lastn),
+        ),
+        offer(
+            &["$lastn"],
+            "POST",
+            "/Observation/$lastn",
+            on(On::Type("Observation"), S),
+            post(lastn::lastn),
+        ),
+        offer(&["$validate"], "POST", "/{type}/$validate", on_type(R), post(validate::of_type)),
+        offer(
+            &["$validate"],
+            "POST",
+            "/{type}/{id}/$validate",
+            on_type(R),
+            post(validate::instance),
+        ),
+        offer(&["$meta"], "GET", "/{type}/{id}/$meta", on_type(R), get(meta::meta)),
+        offer(
+            &["$meta-add"],
+            "POST",
+            "/{type}/{id}/$meta-add",
+            on_type(R.and(U)),
+            post(meta_add::meta_add),
+        ),
         offer(
             &["$meta-delete"],
             "POST",
             "/{type}/{id}/$meta-delete",
+            on_type(R.and(U)),
             post(meta_delete::meta_delete),
         ),
     ]
@@ -81,11 +223,10 @@ pub fn offers() -> Vec<Offer> {
 
 /// Everything the hub answers.
 pub fn router(hub: Arc<Hub>) -> Router {
-    let gatekeeper = Gatekeeper::new(hub.config.security.mode, &hub.config.region);
     let base = routed(offers())
         .layer(from_fn(json_or_binary))
         .layer(from_fn_with_state(hub.journal.clone(), record))
-        .layer(from_fn_with_state(gatekeeper, identify));
+        .layer(from_fn_with_state(hub.gatekeeper.clone(), identify));
     let open = Router::new()
         .route("/FHIR/R4/metadata", only("GET", get(capabilities::capabilities)))
         .layer(from_fn(json_only));

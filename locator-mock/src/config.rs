@@ -118,7 +118,7 @@ impl LocatorConfig {
     /// Checks that the keys fit together.
     pub fn check(&self) -> Result<(), ConfigError> {
         match self.security.mode {
-            SecurityMode::Open => self.security.check(self.server.listen)?,
+            SecurityMode::Open => self.security.check(&self.server, None)?,
             SecurityMode::Enforced => self.check_enforced()?,
         }
         if !(1..=TOKEN_LIFE_MAX_S).contains(&self.token.expires_in_s) {

@@ -10,10 +10,34 @@ use thiserror::Error;
 /// How long a connection may take to open.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// How often an HTTP/2 connection over TLS is asked whether it is still there.
+const PING_EVERY: Duration = Duration::from_secs(10);
+/// How long it may take to say so.
+const PING_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a connection over TLS is kept that nobody uses: a handshake costs more than a ping.
+const IDLE_TLS_MAX: Duration = Duration::from_secs(90);
+
 /// Builds the client. Redirects are never followed: only configured endpoints are ever dialled.
 /// Every request made with it sets its own deadline.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that makes clients")]
 pub fn build() -> Result<reqwest::Client, reqwest::Error> {
+    builder().build()
+}
+
+/// The same over TLS as it is configured: with our certificate, and trusting whom we are told to. Its
+/// connections are kept warm. It refuses http URLs.
+pub(crate) fn build_over(tls: rustls::ClientConfig) -> Result<reqwest::Client, reqwest::Error> {
+    builder()
+        .tls_backend_preconfigured(tls)
+        .https_only(true)
+        .pool_idle_timeout(IDLE_TLS_MAX)
+        .http2_keep_alive_interval(PING_EVERY)
+        .http2_keep_alive_timeout(PING_TIME_MAX)
+        .http2_keep_alive_while_idle(true)
+        .build()
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that makes clients")]
+fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
@@ -21,7 +45,6 @@ pub fn build() -> Result<reqwest::Client, reqwest::Error> {
         .tcp_nodelay(true)
         .pool_max_idle_per_host(256)
         .pool_idle_timeout(Duration::from_secs(20))
-        .build()
 }
 
 /// How long an answer asks to be left alone (`Retry-After`, in seconds or as a date); at most an hour.

@@ -4,7 +4,7 @@
 //! with double underscores. Other variables are not read.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fhir::identifier::OdsCode;
 use figment::Figment;
@@ -12,6 +12,10 @@ use figment::providers::{Env, Format, Toml};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::caller::bearer::Bearer;
+use crate::clock::Clock;
+use crate::tls::TlsConfig;
 
 /// Why a configuration cannot be used; one sentence for the person who wrote it.
 #[derive(Debug, Error)]
@@ -143,11 +147,37 @@ pub enum Nation {
 }
 
 /// `[security]`
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Security {
     /// Who is let in.
     pub mode: SecurityMode,
+    /// Whose tokens are believed, in enforced mode.
+    #[serde(default)]
+    pub issuers: Vec<Issuer>,
+    /// The private key that a gateway signs its tokens with: EC P-384, PEM. Looked at again while it
+    /// runs.
+    pub signing_key: Option<PathBuf>,
+    /// The `kid` under which hubs know the public half of it.
+    pub key_id: Option<String>,
+}
+
+/// `[[security.issuers]]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    /// Its name, as tokens have it (`iss`).
+    pub iss: String,
+    /// A file with its public keys, as a JSON Web Key Set.
+    pub jwks_file: PathBuf,
+    /// The organisation whose gateway it is: its tokens are about other organisations, and come over
+    /// that organisation's certificate alone. Without it, a token is about whom the certificate is
+    /// about.
+    pub gateway: Option<OdsCode>,
+    /// Whether a token may be sent more than once, as the access tokens of an authorisation server
+    /// are. Without it, a second time is a replay.
+    #[serde(default)]
+    pub reusable: bool,
 }
 
 /// `security.mode`
@@ -161,20 +191,36 @@ pub enum SecurityMode {
 }
 
 impl Security {
-    /// Refuses `open` on an address others can reach.
-    pub fn check(&self, listen: SocketAddr) -> Result<(), ConfigError> {
-        match self.mode {
-            SecurityMode::Open if !listen.ip().is_loopback() => Err(ConfigError::Refused(
+    /// Open mode.
+    pub const fn open() -> Self {
+        Self { mode: SecurityMode::Open, issuers: Vec::new(), signing_key: None, key_id: None }
+    }
+
+    /// Refuses `open` on an address others can reach, and `enforced` without what it needs.
+    pub fn check(&self, server: &Server, tls: Option<&TlsConfig>) -> Result<(), ConfigError> {
+        let refused = |text: &str| Err(ConfigError::Refused(text.into()));
+        match (self.mode, tls) {
+            (SecurityMode::Open, _) if !server.listen.ip().is_loopback() => refused(
                 "security.mode = \"open\" is allowed on a loopback address only: change \
-                 server.listen, or set security.mode = \"enforced\""
-                    .into(),
-            )),
-            SecurityMode::Open => Ok(()),
-            SecurityMode::Enforced => Err(ConfigError::Refused(
-                "security.mode = \"enforced\" is not built yet: this version runs in \"open\" mode \
-                 on loopback addresses only"
-                    .into(),
-            )),
+                 server.listen, or set security.mode = \"enforced\"",
+            ),
+            (SecurityMode::Open, Some(_)) => {
+                refused("[tls] is for security.mode = \"enforced\": set it, or leave [tls] out")
+            }
+            (SecurityMode::Open, None) => Ok(()),
+            (SecurityMode::Enforced, None) => refused(
+                "security.mode = \"enforced\" needs [tls]: certificate, key, client_ca and crls",
+            ),
+            (SecurityMode::Enforced, Some(_)) if self.issuers.is_empty() => refused(
+                "security.mode = \"enforced\" needs [[security.issuers]], whose tokens are believed",
+            ),
+            (SecurityMode::Enforced, Some(_)) if !server.public_url.starts_with("https://") => {
+                refused("security.mode = \"enforced\" needs an https URL as server.public_url")
+            }
+            (SecurityMode::Enforced, Some(tls)) => {
+                tls.check()?;
+                Bearer::open(&self.issuers, server.base(), &Clock::System).map(drop)
+            }
         }
     }
 }
@@ -209,10 +255,19 @@ mod tests {
     #[test]
     fn open_mode_is_for_loopback_only() {
         let sample: Sample = parse(SAMPLE, "TEST_NONE__").unwrap();
-        assert!(sample.security.check(sample.server.listen).is_ok());
-        assert!(sample.security.check("0.0.0.0:80".parse().unwrap()).is_err());
+        assert!(sample.security.check(&sample.server, None).is_ok());
+        let listen = "0.0.0.0:80".parse().unwrap();
+        let reachable = Server { listen, ..sample.server.clone() };
+        assert!(sample.security.check(&reachable, None).is_err());
         assert_eq!(sample.server.base(), "http://127.0.0.1:1/FHIR/R4");
         assert!(sample.server.check("/FHIR/R4").is_ok());
         assert!(sample.server.check("/fhir").is_err());
+    }
+
+    #[test]
+    fn enforced_mode_without_tls_is_refused() {
+        let sample: Sample = parse(&SAMPLE.replace("open", "enforced"), "TEST_NONE__").unwrap();
+        let error = sample.security.check(&sample.server, None).unwrap_err();
+        assert!(error.to_string().contains("[tls]"), "{error}");
     }
 }

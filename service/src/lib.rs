@@ -5,6 +5,8 @@
 //! | [`program`] | the command line every service has: `serve`, `check`, exit codes |
 //! | [`config`] | TOML plus environment, unknown keys refused; the sections all services share |
 //! | [`serve`] | listener in, shutdown in: timeouts, drain, panics caught |
+//! | [`tls`] | mutual TLS: certificates in both directions, revocation |
+//! | [`reload`] | files that are looked at again while a service runs |
 //! | [`telemetry`] | one subscriber; what is never logged |
 //! | [`correlation`] | `X-Request-ID`, `X-Correlation-ID`, `traceparent` in and out |
 //! | [`caller`] | who asks, verified; an extractor |
@@ -35,7 +37,9 @@ pub mod negotiation;
 pub mod parameters;
 pub mod program;
 pub mod refusal;
+pub mod reload;
 pub mod seal;
 pub mod serve;
 pub mod telemetry;
+pub mod tls;
 pub mod token;

@@ -3,26 +3,31 @@
 //! Bounds: connections, header size and time, URL length. A panic becomes one 500. A stopping
 //! server takes no new connection, lets requests in flight finish, and ends at the drain limit.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::Request;
+use axum::http::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use fhir::outcome::IssueCode;
 use futures::FutureExt;
 use http::StatusCode;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tower::Layer;
 
 use crate::correlation::correlate;
 use crate::refusal::Refusal;
+use crate::tls::{LAST_REQUESTS, Tls};
 
 /// Longest URL, in bytes.
 const URL_BYTES_MAX: usize = 8 << 10;
@@ -31,7 +36,7 @@ const HEADER_TIME_MAX: Duration = Duration::from_secs(30);
 /// Largest header of an HTTP/2 request, in bytes.
 const HEADER_BYTES_MAX: u32 = 32 << 10;
 /// Connections served at a time; more wait to be accepted.
-const CONNECTIONS_MAX: usize = 8_192;
+const CONNECTIONS_MAX: u32 = 8_192;
 /// Pause after a failed accept (no file descriptors left, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -70,9 +75,20 @@ impl Shutdown {
 
 /// Serves `router` on `listener` until `shutdown`, then drains for at most `drain`.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown, drain: Duration) {
+    serve_over(None, listener, router, shutdown, drain).await;
+}
+
+/// The same over TLS, if there is any: requests carry the [`Peer`](crate::tls::peer::Peer) in their
+/// extensions, and a connection is given no more of them once it is old.
+pub async fn serve_over(
+    tls: Option<Arc<Tls>>,
+    listener: TcpListener,
+    router: Router,
+    shutdown: Shutdown,
+    drain: Duration,
+) {
     let router = router.layer(from_fn(guard)).layer(from_fn(correlate));
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let graceful = GracefulShutdown::new();
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
     loop {
         let accepted = async {
             let permit = connections.clone().acquire_owned().await;
@@ -82,18 +98,58 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown, dr
             accepted = accepted => accepted,
             () = shutdown.triggered() => break,
         };
-        let service = TowerToHyperService::new(router.clone());
-        let connection = builder().serve_connection(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
+        let (tls, router, shutdown) = (tls.clone(), router.clone(), shutdown.clone());
         tokio::spawn(async move {
-            // A client that went away is no event of ours.
-            let _ = connection.await;
+            match tls {
+                None => converse(stream, router, shutdown, None).await,
+                Some(tls) => {
+                    if let Some((stream, peer)) = tls.accept(stream).await {
+                        let router = Extension(peer).layer(router);
+                        converse(stream, router, shutdown, Some(tls.age_max())).await;
+                    }
+                }
+            }
             drop(permit);
         });
     }
     drop(listener);
-    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+    // They are all back once the last connection has ended.
+    let ended = connections.acquire_many(CONNECTIONS_MAX);
+    if tokio::time::timeout(drain, ended).await.is_err() {
         tracing::warn!("requests were still in flight at the drain limit");
+    }
+}
+
+/// Serves one connection until it ends. When the server stops, or the connection is old, it is given
+/// no more requests; an old one has only a while for its last ones.
+async fn converse<S>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    service: S,
+    shutdown: Shutdown,
+    age_max: Option<Duration>,
+) where
+    S: tower::Service<Request<Incoming>, Response = Response, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    let (builder, service) = (builder(), TowerToHyperService::new(service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let aged = async {
+        match age_max {
+            Some(age_max) => tokio::time::sleep(age_max).await,
+            None => std::future::pending().await,
+        }
+    };
+    // A client that went away is no event of ours.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = shutdown.triggered() => {}
+        () = aged => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    match age_max {
+        Some(_) => drop(tokio::time::timeout(LAST_REQUESTS, connection).await),
+        None => drop(connection.await),
     }
 }
 
@@ -127,7 +183,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
 }
 
 /// Refuses a URL that is too long; turns a panic into a 500 that tells nothing.
-async fn guard(request: Request, next: Next) -> Response {
+async fn guard(request: axum::extract::Request, next: Next) -> Response {
     let length = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if length > URL_BYTES_MAX {
         return Refusal::error(

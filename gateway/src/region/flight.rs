@@ -11,6 +11,7 @@ use bytes::Bytes;
 use fhir::identifier::OdsCode;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared};
+use service::caller::mandate::Mandate;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::RegionAnswer;
@@ -36,6 +37,7 @@ type Under = BoxFuture<'static, Answer>;
 struct Key {
     region: OdsCode,
     organisation: OdsCode,
+    mandate: Arc<Mandate>,
     strict: bool,
     kind: &'static str,
     form: Bytes,
@@ -71,6 +73,7 @@ pub async fn ask(
     let key = Key {
         region: region.ods.clone(),
         organisation: (*context.caller.organisation).clone(),
+        mandate: context.caller.mandate.clone(),
         strict: context.handling == Handling::Strict,
         kind: search.kind,
         form: search.form.clone(),
@@ -139,12 +142,15 @@ impl Drop for Seat<'_> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use service::caller::mandate::Purpose;
+
     use super::*;
 
     fn key(organisation: &str, form: &'static str) -> Key {
         Key {
             region: "A1".parse().unwrap(),
             organisation: organisation.parse().unwrap(),
+            mandate: Arc::new(Mandate::unlimited()),
             strict: false,
             kind: "Observation",
             form: Bytes::from_static(form.as_bytes()),
@@ -165,7 +171,13 @@ mod tests {
         let first = flights.board(&key("X", "a"), deadline, never);
         let same = flights.board(&key("X", "a"), deadline, never);
         assert!(first.ptr_eq(&same));
-        for other in [key("Y", "a"), key("X", "b"), Key { strict: true, ..key("X", "a") }] {
+        let research = Mandate { purpose: Purpose::SecondaryUses, ..Mandate::unlimited() };
+        for other in [
+            key("Y", "a"),
+            key("X", "b"),
+            Key { strict: true, ..key("X", "a") },
+            Key { mandate: Arc::new(research), ..key("X", "a") },
+        ] {
             assert!(!first.ptr_eq(&flights.board(&other, deadline, never)));
         }
         let patient = flights.board(&key("X", "a"), soon(5_000), never);

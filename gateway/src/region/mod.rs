@@ -24,10 +24,12 @@ pub mod search;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::CONTENT_TYPE;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
+use service::caller::mint::Mint;
 use service::client::{ReadError, root_cause};
 use service::clock::Clock;
+use service::tls::peer::Thumbprint;
 
 use crate::context::Context;
 use crate::directory::Region;
@@ -46,11 +48,22 @@ pub struct Hub<'a> {
     /// Its entry in the directory.
     pub region: &'a Region,
     /// What dials it.
-    pub client: &'a reqwest::Client,
+    pub client: reqwest::Client,
     /// What stands before it.
     pub gate: Arc<Gate>,
     /// What time it is.
     pub clock: &'a Clock,
+    /// How it knows who asks; nothing in open mode.
+    pub proof: Option<Proof<'a>>,
+}
+
+/// What a token for a hub is made with.
+#[derive(Debug, Clone, Copy)]
+pub struct Proof<'a> {
+    /// Who makes it.
+    pub mint: &'a Mint,
+    /// Of the certificate that it is sent with.
+    pub thumbprint: Thumbprint,
 }
 
 impl Hub<'_> {
@@ -63,7 +76,7 @@ impl Hub<'_> {
         preference: Option<&'static str>,
     ) -> Result<reqwest::Response, RegionStatus> {
         let second = request.try_clone();
-        let error = match request.headers(context.headers(preference)).send().await {
+        let error = match request.headers(self.headers(context, preference)?).send().await {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
@@ -71,10 +84,28 @@ impl Hub<'_> {
             None => Err(not_sent(&error)),
             Some(second) => {
                 tokio::time::sleep(pause()).await;
-                let sent = second.headers(context.headers(preference)).send().await;
+                let sent = second.headers(self.headers(context, preference)?).send().await;
                 sent.map_err(|error| not_sent(&error))
             }
         }
+    }
+
+    /// The headers of one request, sent now: a token is good for one.
+    fn headers(
+        &self,
+        context: &Context,
+        preference: Option<&'static str>,
+    ) -> Result<HeaderMap, RegionStatus> {
+        let mut headers = context.headers(preference);
+        if let Some(Proof { mint, thumbprint }) = self.proof {
+            let bearer = mint.bearer(&context.caller, self.region.base(), thumbprint);
+            let bearer = bearer.map_err(|_| {
+                tracing::error!("a token for a region could not be signed");
+                RegionStatus::Unreachable
+            })?;
+            headers.insert(AUTHORIZATION, bearer);
+        }
+        Ok(headers)
     }
 }
 
@@ -133,10 +164,8 @@ mod tests {
     }
 
     fn context() -> Context {
-        let caller = Caller {
-            organisation: Arc::new("A1".parse().unwrap()),
-            correlation: Correlation::of(&HeaderMap::new()),
-        };
+        let organisation = Arc::new("A1".parse().unwrap());
+        let caller = Caller::own(organisation, Correlation::of(&HeaderMap::new()));
         let deadline = Instant::now() + Duration::from_secs(8);
         Context { caller, deadline, handling: Handling::Lenient }
     }
@@ -147,8 +176,8 @@ mod tests {
         let region = region(format!("http://{address}"));
         let gate = Arc::new(Gate::new(&region.ods, &Federation::default()));
         let client = service::client::build().unwrap();
-        let hub =
-            Hub { region: &region, client: &client, gate: gate.clone(), clock: &Clock::System };
+        let (dialler, clock) = (client.clone(), &Clock::System);
+        let hub = Hub { region: &region, client: dialler, gate: gate.clone(), clock, proof: None };
         let before = gate.savings();
         let context = context();
         let sent = hub.send(client.get(region.base()), &context, None);

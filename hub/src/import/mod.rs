@@ -154,7 +154,7 @@ impl Record {
         let walked = complete(&hub.store).await;
         walked.map_err(|error| ProgramError::failed("rebuilding the index", error))?;
         let correlation = Correlation::of(&HeaderMap::new());
-        Ok(Self::Open(hub, Caller { organisation, correlation }))
+        Ok(Self::Open(hub, Caller::own(organisation, correlation)))
     }
 
     fn terms(&self) -> Arc<Vocabulary> {

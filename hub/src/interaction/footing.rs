@@ -9,9 +9,13 @@ use std::time::Duration;
 use fhir::definitions::ResourceType;
 use fhir::outcome::IssueCode;
 use http::StatusCode;
+use service::caller::Caller;
+use service::caller::scope::Rights;
 use service::refusal::Refusal;
 use uuid::Uuid;
 
+use super::permission;
+use super::search::decode;
 use crate::Hub;
 use crate::error::HubError;
 use crate::search::select::select;
@@ -28,14 +32,15 @@ const PAUSE_MAX: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub struct Footing<'a> {
     hub: &'a Hub,
+    caller: &'a Caller,
     selected: HashMap<(ResourceType, String), Option<String>>,
     expected: Vec<Expected>,
 }
 
 impl<'a> Footing<'a> {
     /// Nothing looked up yet.
-    pub fn new(hub: &'a Hub) -> Self {
-        Self { hub, selected: HashMap::new(), expected: Vec::new() }
+    pub fn new(hub: &'a Hub, caller: &'a Caller) -> Self {
+        Self { hub, caller, selected: HashMap::new(), expected: Vec::new() }
     }
 
     /// The hub whose record it is.
@@ -43,7 +48,8 @@ impl<'a> Footing<'a> {
         self.hub
     }
 
-    /// The id of the one resource that criteria select, if any does; 412 if several do.
+    /// The id of the one resource that criteria select, if any does; 412 if several do, 403 if the
+    /// caller may not search by them.
     pub async fn select(
         &mut self,
         resource_type: ResourceType,
@@ -53,6 +59,8 @@ impl<'a> Footing<'a> {
         if let Some(known) = self.selected.get(&asked) {
             return Ok(known.clone());
         }
+        self.caller.require(resource_type.as_str(), Rights::SEARCH)?;
+        permission::search(self.caller, &decode(criteria.as_bytes()))?;
         let mut selection = select(self.hub, resource_type, criteria).await?;
         if selection.ids.len() > 1 {
             return Err(several().into());

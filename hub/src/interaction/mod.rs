@@ -21,6 +21,8 @@
 //! | text -> what is stored | [`content`] |
 //! | written, with what stands beside it | [`perform`], [`provenance`], [`once`] |
 //! | told | [`done`] |
+//!
+//! [`permission`] holds what is asked to what the caller's scopes grant.
 
 pub mod binary;
 pub mod bundle;
@@ -36,6 +38,7 @@ pub mod links;
 pub mod once;
 pub mod patch;
 pub mod perform;
+pub mod permission;
 pub mod preconditions;
 pub mod provenance;
 pub mod read;

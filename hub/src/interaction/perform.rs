@@ -3,6 +3,7 @@
 use http::HeaderMap;
 use service::answer::Answer;
 use service::caller::Caller;
+use service::caller::scope::Rights;
 use service::refusal::Refusal;
 
 use super::content::prepare;
@@ -11,6 +12,7 @@ use super::footing::{Footing, Patience};
 use super::intent::{Deed, Intent};
 use super::once::Key;
 use super::patch::patched;
+use super::permission;
 use super::preconditions::Preference;
 use super::provenance::Provenance;
 use super::resolve::{Before, Resolved, resolve};
@@ -55,6 +57,10 @@ pub async fn accomplish(
     intent: &Intent,
     beside: &Beside,
 ) -> Result<Done, HubError> {
+    permission::write(caller, intent)?;
+    if beside.provenance.is_some() {
+        caller.require("Provenance", Rights::CREATE)?;
+    }
     let mut patience = Patience::default();
     loop {
         match attempt(hub, caller, intent, beside).await {
@@ -78,7 +84,7 @@ async fn attempt(
         return Ok(done);
     }
     let resource_type = intent.resource_type;
-    let mut footing = Footing::new(hub);
+    let mut footing = Footing::new(hub, caller);
     let (id, before) = match resolve(&mut footing, intent).await? {
         Resolved::Write { id, before } => (id, before),
         Resolved::Nothing => return Ok(Done::nothing(resource_type)),

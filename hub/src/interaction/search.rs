@@ -22,6 +22,7 @@ use service::refusal::Refusal;
 use url::form_urlencoded;
 
 use super::footing::Patience;
+use super::permission;
 use super::preconditions::{entry_links, strict};
 use crate::Hub;
 use crate::error::HubError;
@@ -70,6 +71,7 @@ async fn search(
     headers: &HeaderMap,
 ) -> Result<Answer, HubError> {
     let (mut pairs, resume) = resume(hub, caller, &place.path, pairs)?;
+    permission::search(caller, &pairs)?;
     let after = after(&mut pairs)?;
     // The types of a search over all types are in what was asked.
     let types = if place.path.is_empty() { types(&pairs)? } else { place.types };

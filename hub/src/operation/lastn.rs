@@ -19,6 +19,7 @@ use service::refusal::Refusal;
 
 use crate::Hub;
 use crate::error::HubError;
+use crate::interaction::permission;
 use crate::interaction::search::Pairs;
 use crate::search::page;
 use crate::search::parameters::{COUNT_MAX, Place, Search, parse};
@@ -38,6 +39,7 @@ pub async fn lastn(
     body: Body,
 ) -> Result<Answer, HubError> {
     let pairs = Input::read(query.as_deref(), &headers, body).await?.pairs;
+    permission::search(&caller, &pairs)?;
     let (search, max) = asked(&hub, pairs)?;
     let mut kinds = Kinds { max, ..Kinds::default() };
     let mut walk = None;

@@ -6,6 +6,7 @@ use fhir::outcome::{IssueCode, OperationOutcome};
 use fhir::subset;
 use http::StatusCode;
 use service::caller::Caller;
+use service::caller::scope::Rights;
 use service::refusal::Refusal;
 use url::form_urlencoded;
 
@@ -219,8 +220,14 @@ fn write(
         let link = after.map(|url| ("after", url));
         (found, SearchMode::Match, link)
     });
-    let included = shown.included.iter().map(|found| (found, SearchMode::Include, None));
     let terms = hub.store.terms();
+    // What goes along with the matches does so only for who may read it.
+    let visible = |found: &&Found| {
+        let of_type = terms.type_of(found.resource_type);
+        of_type.is_some_and(|of_type| caller.may(of_type.as_str(), Rights::READ))
+    };
+    let included = shown.included.iter().filter(visible);
+    let included = included.map(|found| (found, SearchMode::Include, None));
     for (found, mode, link) in matches.chain(included) {
         let Some(resource_type) = terms.type_of(found.resource_type) else { continue };
         let url = format!("{base}/{resource_type}/{}", found.id);

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fhir::definitions::ResourceType;
 use fhir::outcome::IssueCode;
+use http::HeaderMap;
+use service::caller::Caller;
+use service::correlation::Correlation;
 use service::refusal::Refusal;
 use sha2::{Digest, Sha256};
 use uuid::Builder;
@@ -79,7 +82,10 @@ impl Load {
 
     /// Looks up where the entries lead and prepares them.
     pub(crate) async fn ready(&self, hub: &Arc<Hub>) -> Result<Ready, HubError> {
-        let mut footing = Footing::new(hub);
+        // Who loads files into a record is at its machine.
+        let organisation = Arc::new(hub.config.region.ods.clone());
+        let caller = Caller::own(organisation, Correlation::of(&HeaderMap::new()));
+        let mut footing = Footing::new(hub, &caller);
         let mut roles = roles(&mut footing, &self.parsed).await?;
         if self.has_taken_place(hub, &mut roles).await? {
             let unchanged = self.types().collect();

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use http::{HeaderMap, StatusCode};
 use service::answer::Answer;
 use service::caller::Caller;
+use service::caller::scope::Rights;
 use service::journal::{Detail, InStore};
+use service::refusal::Refusal;
 
 use super::ask::ask;
 use super::entry::Job;
@@ -23,6 +25,7 @@ use super::{blocking, within};
 use crate::interaction::done::Done;
 use crate::interaction::footing::{Footing, Patience};
 use crate::interaction::perform::Beside;
+use crate::interaction::permission;
 use crate::interaction::preconditions::Preference;
 use crate::store::StoreError;
 use crate::{Hub, error::HubError, routes};
@@ -38,6 +41,7 @@ pub(super) async fn transaction(
     let beside = Beside::of(headers, &[b"transaction".to_vec(), incoming.text.to_vec()])?;
     let own = hub.clone();
     let parsed = blocking(move || Parsed::new(incoming, own.base())).await??;
+    permitted(&caller, &parsed, &beside)?;
     let parsed = Arc::new(parsed);
     let mut patience = Patience::default();
     let done = loop {
@@ -61,7 +65,7 @@ async fn attempt(
     {
         return refilled(hub, kept, preference).await;
     }
-    let mut footing = Footing::new(hub);
+    let mut footing = Footing::new(hub, caller);
     let roles = roles(&mut footing, parsed).await?;
     let links = links(&mut footing, parsed, &roles).await?;
     let provenance = provenance.as_ref().map(|p| p.linked(&links, hub.base())).transpose()?;
@@ -82,6 +86,20 @@ async fn attempt(
     });
     let written = hub.write(caller, "transaction", writes, footing.expected(), once).await;
     Ok(fill(&slots, &written.map_err(|error| named(error, &places))?))
+}
+
+/// Refuses the whole if the scopes do not allow one of its writes. What entries ask for is decided by
+/// the routes that they ask.
+fn permitted(caller: &Caller, parsed: &Parsed, beside: &Beside) -> Result<(), Refusal> {
+    if beside.provenance.is_some() {
+        caller.require("Provenance", Rights::CREATE)?;
+    }
+    for (place, job) in parsed.jobs.iter().enumerate() {
+        if let Job::Write(intent) = job {
+            permission::write(caller, intent).map_err(|refusal| within(place, "", refusal))?;
+        }
+    }
+    Ok(())
 }
 
 /// What was done before, with the texts that are wanted now.
