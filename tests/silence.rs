@@ -126,11 +126,12 @@ async fn start_region(place: Place, region: usize, folder: &Path) -> Result<Proc
     Process::serve(folder, "shared-record", &config, &probe).await
 }
 
-/// (status code, R4 issue code, words) of each issue.
+/// (status code, R4 issue code, words) of each issue that is more than information.
 pub(crate) fn told(outcome: &Value) -> Vec<(String, String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let issues = outcome["issue"].as_array().unwrap().iter();
     issues
+        .filter(|issue| issue["severity"] != "information")
         .map(|issue| {
             let coding = &issue["details"]["coding"][0];
             assert!(coding.is_null() || coding["system"] == STATUS_SYSTEM, "{issue}");
