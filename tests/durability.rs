@@ -294,7 +294,7 @@ async fn a_hub_whose_power_is_cut_keeps_its_word() {
         return;
     };
     let store = "sqlite://{folder}/hub.db";
-    a_hub_keeps_its_word(store, Some(&disk), 10, REGISTRATION_TIME_MAX).await;
+    a_hub_keeps_its_word(store, Some(&disk), 6, REGISTRATION_TIME_MAX).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
