@@ -23,8 +23,8 @@ use serde_json::{Value, json};
 use service::caller::mint::Mint;
 use service::clock::Clock;
 use service::serve::{Shutdown, serve_over};
+use service::tls::Tls;
 use service::tls::peer::Thumbprint;
-use service::tls::{Tls, TlsConfig};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -185,7 +185,7 @@ impl Site {
         tokio::spawn(hub.serve(hub_listener, None, shutdown.clone()));
 
         let asked = Asked::default();
-        let home = Tls::open(&tls_config(&ca, &own)).unwrap();
+        let home = Tls::open(&ca.tls(&own)).unwrap();
         let served = serve_over(
             Some(Arc::new(home)),
             home_listener,
@@ -201,7 +201,7 @@ impl Site {
     /// Someone of this organisation, with a certificate of this number.
     fn caller(&self, organisation: &str, serial: u64) -> Person<'_> {
         let identity = self.ca.issue(&Wanted::of(organisation, serial));
-        let client = Tls::open(&tls_config(&self.ca, &identity)).unwrap().current().client.clone();
+        let client = Tls::open(&self.ca.tls(&identity)).unwrap().current().client.clone();
         let pem = std::fs::read(&identity.certificate).unwrap();
         let thumbprint = Thumbprint::of(&CertificateDer::from_pem_slice(&pem).unwrap()).to_string();
         Person { site: self, client, organisation: organisation.to_owned(), thumbprint }
@@ -210,18 +210,6 @@ impl Site {
     /// The lines of the hub's journal.
     fn journal(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("hub-QHM-audit.ndjson")).unwrap()
-    }
-}
-
-fn tls_config(ca: &Ca, identity: &Identity) -> TlsConfig {
-    TlsConfig {
-        certificate: identity.certificate.clone(),
-        key: identity.key.clone(),
-        client_ca: ca.certificate(),
-        server_ca: None,
-        crls: vec![ca.list()],
-        reload_s: 30,
-        connection_s: 240,
     }
 }
 

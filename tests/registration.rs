@@ -29,6 +29,27 @@ impl Site {
         Process::serve(self.folder.path(), "hub", &config, &probe).await
     }
 
+    /// A site whose hub is there, and its locator not yet.
+    async fn start() -> (Self, Process) {
+        let start = async |base| {
+            let folder = TempDir::new().unwrap();
+            let site = Self { place: Place(base), folder, http: Http::new() };
+            let hub = site.start_hub().await?;
+            Ok((site, hub))
+        };
+        on_free_ports(Place::PORTS, start).await
+    }
+
+    /// Has the hub take its patients; their numbers.
+    async fn fill(&self) -> Vec<String> {
+        let numbers: Vec<String> = numbers().take(PATIENTS).collect();
+        for number in &numbers {
+            let bundle = record(number, &["36.60"]);
+            self.http.transact(&self.place.hub(0), bundle).await.unwrap().ok();
+        }
+        numbers
+    }
+
     /// Starts a locator that has forgotten everything.
     async fn start_empty_locator(&self) -> Process {
         for suffix in ["", "-wal", "-shm"] {
@@ -80,18 +101,8 @@ impl Site {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_patient_is_registered_once_whoever_was_down_meanwhile() {
-    let start = async |base| {
-        let folder = TempDir::new().unwrap();
-        let site = Site { place: Place(base), folder, http: Http::new() };
-        let hub = site.start_hub().await?;
-        Ok((site, hub))
-    };
-    let (site, hub) = on_free_ports(Place::PORTS, start).await;
-    let numbers: Vec<String> = numbers().take(PATIENTS).collect();
-    for number in &numbers {
-        let bundle = record(number, &["36.60"]);
-        site.http.transact(&site.place.hub(0), bundle).await.unwrap().ok();
-    }
+    let (site, hub) = Site::start().await;
+    let numbers = site.fill().await;
     // Neither an orderly restart nor a kill loses what waits for the locator.
     hub.stop().await;
     let mut hub = site.start_hub().await.unwrap();
@@ -120,19 +131,9 @@ async fn every_patient_is_registered_once_whoever_was_down_meanwhile() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locator_that_forgot_everything_is_told_again() {
-    let start = async |base| {
-        let folder = TempDir::new().unwrap();
-        let site = Site { place: Place(base), folder, http: Http::new() };
-        let hub = site.start_hub().await?;
-        Ok((site, hub))
-    };
-    let (site, hub) = on_free_ports(Place::PORTS, start).await;
+    let (site, hub) = Site::start().await;
     let locator = site.start_locator().await;
-    let numbers: Vec<String> = numbers().take(PATIENTS).collect();
-    for number in &numbers {
-        let bundle = record(number, &["36.60"]);
-        site.http.transact(&site.place.hub(0), bundle).await.unwrap().ok();
-    }
+    let numbers = site.fill().await;
     let all: Vec<(&String, usize)> = numbers.iter().map(|number| (number, 1)).collect();
     site.pointers(&all).await;
     // By the hub itself, that looks now and then.

@@ -8,7 +8,7 @@ use fhir::outcome::{Issue, IssueCode, Severity};
 
 use crate::directory::Region;
 use crate::merge::demographics::{About, Disagreement};
-use crate::merge::fold::{Finding, What};
+use crate::merge::found::{Finding, What};
 use crate::merge::{Merged, Shown, Source};
 
 /// Most members that one finding names.

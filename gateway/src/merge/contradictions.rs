@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Shown;
 use super::alike::{Products, code_of, comparable, has_snomed, product};
-use super::fold::{Finding, Found, What};
+use super::found::{Finding, Found, What};
 use super::key::Key;
 
 /// Categories of allergies; the first stands for all of them.

@@ -4,7 +4,7 @@
 //! are linked, and never more than that. Everything but what was folded is shown.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use fhir::OWN_SYSTEM;
@@ -14,113 +14,12 @@ use super::Shown;
 use super::alike::{Products, comparable, day, likeness, products};
 use super::content::{canonical, differences};
 use super::contradictions;
+use super::facts::{Facts, in_order};
+use super::found::{Finding, Found, Group, Role, What};
 use super::names::names;
 use super::replaced::replaced;
 use super::rules::{Copies, Rule};
 use crate::question::Dedup;
-
-/// What two entries are to each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
-    /// The same fact, the same content, both shown.
-    Duplicate,
-    /// The same fact, the same content: the first is shown and stands for the second.
-    Folded,
-    /// The second is an older version of the first.
-    Older,
-    /// The same fact, different content; which is current is not known.
-    Conflict,
-    /// The same fact, in words that matter different; the first was changed later.
-    NewerConflict,
-    /// The same person, organisation or place, described differently.
-    Described,
-    /// They may be the same fact.
-    Alike,
-    /// They may be the same fact, and contradict each other.
-    AlikeConflict,
-    /// The first is an allergy, the second says that there is none.
-    NoKnownAllergy,
-    /// One product, active in two regions with different doses.
-    OtherDose,
-    /// One product, active in the first region and stopped in the second.
-    Stopped,
-}
-
-impl What {
-    /// Whether somebody has to compare the two before relying on either.
-    pub fn is_warning(self) -> bool {
-        !matches!(
-            self,
-            Self::Duplicate | Self::Folded | Self::Older | Self::Described | Self::Alike
-        )
-    }
-}
-
-/// What was found about two entries.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// What they are to each other.
-    pub what: What,
-    /// The place of the one that counts first.
-    pub first: usize,
-    /// The place of the other one.
-    pub second: usize,
-    /// The members in which they differ, if that matters.
-    pub fields: Vec<String>,
-}
-
-impl Finding {
-    /// A finding without anything about members.
-    pub fn new(what: What, first: usize, second: usize) -> Self {
-        Self { what, first, second, fields: Vec::new() }
-    }
-}
-
-/// What an entry is within a group. <https://hl7.org/fhir/R4/valueset-linkage-type.html>
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// The one that counts first.
-    Source,
-    /// Another account of the same.
-    Alternate,
-    /// An older version.
-    Historical,
-}
-
-impl Role {
-    /// The code in `Linkage.item.type`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Source => "source",
-            Self::Alternate => "alternate",
-            Self::Historical => "historical",
-        }
-    }
-}
-
-/// Entries that are, or may be, one fact: places, the one that counts first before all others.
-pub type Group = Vec<(usize, Role)>;
-
-/// What was found.
-#[derive(Debug, Default)]
-pub struct Found {
-    /// About pairs of entries.
-    pub findings: Vec<Finding>,
-    /// The groups that they form.
-    pub groups: Vec<Group>,
-    /// The pairs about which something was found.
-    told: HashSet<(usize, usize)>,
-}
-
-impl Found {
-    /// Adds a finding, unless there is one about these two.
-    pub(super) fn tell(&mut self, finding: Finding) {
-        let pair = (finding.first.min(finding.second), finding.first.max(finding.second));
-        if self.told.insert(pair) {
-            self.findings.push(finding);
-        }
-    }
-}
 
 /// Looks for facts that stand in `entries` more than once; the first `foldable` of them may be
 /// folded.
@@ -150,72 +49,6 @@ pub fn find(entries: &[Shown<'_>], foldable: usize, dedup: Dedup) -> Found {
     }
     contradictions::of_allergies(entries, &mut found);
     found
-}
-
-/// Places by fact: whatever shares a name, directly or through others, is one.
-pub(super) struct Facts {
-    by_name: HashMap<String, usize>,
-    /// For each place the first place of its fact, if it has a name.
-    of: Vec<Option<usize>>,
-}
-
-impl Facts {
-    fn of(entries: &[Shown<'_>]) -> Self {
-        let sources = entries.iter().any(|entry| entry.candidate.key.source.is_some());
-        let mut facts = Self { by_name: HashMap::new(), of: vec![None; entries.len()] };
-        for (place, entry) in entries.iter().enumerate() {
-            let rule = Rule::of(&entry.candidate.key.resource_type);
-            for name in names(entry, rule, sources) {
-                let known = *facts.by_name.entry(name).or_insert(place);
-                facts.join(known, place);
-            }
-        }
-        for place in 0..entries.len() {
-            if facts.of[place].is_some() {
-                facts.of[place] = Some(facts.root(place));
-            }
-        }
-        facts
-    }
-
-    /// A place of the fact with that name.
-    pub(super) fn named(&self, name: &str) -> Option<usize> {
-        self.by_name.get(name).copied()
-    }
-
-    fn join(&mut self, a: usize, b: usize) {
-        let (a, b) = (self.root(a), self.root(b));
-        let (first, second) = (a.min(b), a.max(b));
-        self.of[first] = Some(first);
-        self.of[second] = Some(first);
-    }
-
-    fn root(&self, mut place: usize) -> usize {
-        while let Some(before) = self.of[place].filter(|before| *before != place) {
-            place = before;
-        }
-        place
-    }
-
-    /// The facts that stand in several places, in the order of their first ones.
-    fn groups(&self) -> Vec<Vec<usize>> {
-        in_order(self.of.iter().enumerate().filter_map(|(place, fact)| Some(((*fact)?, place))))
-    }
-}
-
-/// Groups places by a key: those that have company, in the order of their first ones.
-fn in_order<K: std::hash::Hash + Eq>(pairs: impl Iterator<Item = (K, usize)>) -> Vec<Vec<usize>> {
-    let mut numbers = HashMap::new();
-    let mut groups: Vec<Vec<usize>> = Vec::new();
-    for (key, place) in pairs {
-        let number = *numbers.entry(key).or_insert_with(|| {
-            groups.push(Vec::new());
-            groups.len() - 1
-        });
-        groups[number].push(place);
-    }
-    groups.retain(|places| places.len() > 1);
-    groups
 }
 
 /// What tells a fact from all others, for each name that it has: hashes of name and content.

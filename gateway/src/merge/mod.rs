@@ -9,7 +9,8 @@
 //! | [`demographics`] | whether it can be one person |
 //! | [`rules`] | what makes two resources of a type the same, or alike: the table |
 //! | [`names`], [`alike`] | by what a resource is known everywhere; what two have in common |
-//! | [`fold`], `replaced` | facts that reached us more than once, and their versions |
+//! | `facts`, `replaced` | which entries are one fact; which is an older version of which |
+//! | [`fold`], [`found`] | facts that reached us more than once; what is said of them |
 //! | `contradictions` | what cannot both be relied on |
 //!
 //! **Invariants.** For each region, entries in = entries shown + entries folded +
@@ -21,7 +22,9 @@ pub mod check;
 pub mod content;
 mod contradictions;
 pub mod demographics;
+mod facts;
 pub mod fold;
+pub mod found;
 pub mod key;
 pub mod names;
 mod replaced;
@@ -30,7 +33,7 @@ pub mod rules;
 use std::cmp::{Ordering, Reverse};
 
 use check::{Candidate, Checked};
-use fold::{Finding, Found, Group, What};
+use found::{Finding, Found, Group, What};
 
 use crate::directory::Region;
 use crate::question::Dedup;

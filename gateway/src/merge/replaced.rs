@@ -7,7 +7,7 @@ use fhir::reference::Reference;
 use serde_json::value::RawValue;
 
 use super::Shown;
-use super::fold::Facts;
+use super::facts::Facts;
 use super::key::{Subject, descend};
 use super::names::worldwide;
 use super::rules::Rule;

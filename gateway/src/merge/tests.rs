@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use service::config::Nation;
 
 use super::check::{Asked, Expected, check};
-use super::fold::Role;
+use super::found::Role;
 use super::key::Reading;
 use super::*;
 use crate::kind::Kind;

@@ -7,6 +7,7 @@ use rcgen::{
     ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams,
     SanType, SerialNumber, date_time_ymd,
 };
+use service::tls::TlsConfig;
 
 /// An issuer.
 pub(crate) struct Ca {
@@ -62,6 +63,19 @@ impl Ca {
     /// Its own certificate.
     pub(crate) fn certificate(&self) -> PathBuf {
         self.folder.join("ca.pem")
+    }
+
+    /// What is configured for an identity that it has issued.
+    pub(crate) fn tls(&self, identity: &Identity) -> TlsConfig {
+        TlsConfig {
+            certificate: identity.certificate.clone(),
+            key: identity.key.clone(),
+            client_ca: self.certificate(),
+            server_ca: None,
+            crls: vec![self.list()],
+            reload_s: 1,
+            connection_s: 240,
+        }
     }
 
     /// Its list.

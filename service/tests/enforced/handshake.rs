@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::ca::{Ca, Wanted};
-use super::kit::{Kit, OWN, config};
+use super::kit::{Kit, OWN};
 
 /// Asserts that a client gets no answer: no byte of HTTP.
 async fn assert_shut_out(kit: &Kit, client: &reqwest::Client, who: &str) {
@@ -191,7 +191,7 @@ async fn a_server_that_is_revoked_or_not_ours_is_not_spoken_to() {
     let trusting = service::tls::TlsConfig {
         server_ca: Some(strangers.certificate()),
         crls: vec![kit.ca.list(), strangers.list()],
-        ..config(&kit.ca, &identity)
+        ..kit.ca.tls(&identity)
     };
     let client = Tls::open(&trusting).unwrap().current().client.clone();
     assert_shut_out(&kit, &client, "the server has another issuer").await;

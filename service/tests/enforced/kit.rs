@@ -42,19 +42,6 @@ impl Drop for Kit {
     }
 }
 
-/// What is configured for an identity of an issuer's.
-pub(crate) fn config(ca: &Ca, identity: &Identity) -> TlsConfig {
-    TlsConfig {
-        certificate: identity.certificate.clone(),
-        key: identity.key.clone(),
-        client_ca: ca.certificate(),
-        server_ca: None,
-        crls: vec![ca.list()],
-        reload_s: 1,
-        connection_s: 240,
-    }
-}
-
 impl Kit {
     /// A service that answers `/` with the organisation that asks.
     pub(crate) async fn start() -> Self {
@@ -73,7 +60,7 @@ impl Kit {
     ) -> Self {
         let folder = TempDir::new().unwrap();
         let ca = Ca::new(folder.path(), "regions");
-        let mut config = config(&ca, &ca.issue(&Wanted::of("HUB", OWN)));
+        let mut config = ca.tls(&ca.issue(&Wanted::of("HUB", OWN)));
         change(&mut config);
         let tls = Arc::new(Tls::open(&config).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -103,7 +90,7 @@ impl Kit {
 
     /// A client with these files that trusts the service.
     pub(crate) fn client_as(&self, identity: &Identity) -> reqwest::Client {
-        Tls::open(&config(&self.ca, identity)).unwrap().current().client.clone()
+        Tls::open(&self.ca.tls(identity)).unwrap().current().client.clone()
     }
 }
 
