@@ -109,7 +109,8 @@ async fn a_token_outside_its_time_is_refused() {
         let token = gated.issuer.token(&with(gated.claims(), changes));
         gated.assert_unverified(what, &token).await;
     }
-    let text = gated.claims().to_string().replace(&(now + 120).to_string(), "1e400");
+    let endless = with(gated.claims(), json!({"exp": "endless"}));
+    let text = endless.to_string().replace(r#""endless""#, "1e400");
     let token = gated.issuer.sign(&json!({"alg": "ES384", "kid": "ec"}), &text);
     gated.assert_unverified("1e400", &token).await;
 }
