@@ -23,3 +23,4 @@ mod registration;
 mod reindex;
 mod search;
 mod transaction;
+mod vanishing;

@@ -118,6 +118,16 @@ macro_rules! on {
     };
 }
 
+/// As `on`, and waits for the answer of a server no longer than the server is there.
+macro_rules! ask {
+    ($store:expr, $engine:ident => $body:expr) => {
+        match $store {
+            Store::Sqlite($engine) => $body.await,
+            Store::Postgres($engine) => $engine.answered($body).await,
+        }
+    };
+}
+
 /// The file of a `sqlite://` URL.
 pub fn sqlite_path(url: &str) -> Option<PathBuf> {
     url.strip_prefix("sqlite://").map(PathBuf::from)
@@ -155,7 +165,7 @@ impl Store {
         match self {
             // No one else can change it.
             Self::Sqlite(_) => Ok(()),
-            Self::Postgres(engine) => engine.refresh().await,
+            Self::Postgres(engine) => engine.answered(engine.refresh()).await,
         }
     }
 
@@ -174,13 +184,13 @@ impl Store {
     pub async fn served(&self, generation: i64) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(engine) => engine.known().serves(generation),
-            Self::Postgres(engine) => engine.served(generation).await,
+            Self::Postgres(engine) => engine.answered(engine.served(generation)).await,
         }
     }
 
     /// Begins the index anew, with these search parameters of the record's own.
     pub async fn begin_anew(&self, added: String) -> Result<(), StoreError> {
-        on!(self, engine => engine.begin_anew(added).await)
+        ask!(self, engine => engine.begin_anew(added))
     }
 
     /// Takes the turn to walk; none if another hub has it.
@@ -188,7 +198,7 @@ impl Store {
         match self {
             Self::Sqlite(_) => Ok(Some(Turn { _of: None })),
             Self::Postgres(engine) => {
-                let turn = engine.turn_to_walk().await?;
+                let turn = engine.answered(engine.turn_to_walk()).await?;
                 Ok(turn.map(|turn| Turn { _of: Some(turn) }))
             }
         }
@@ -199,18 +209,18 @@ impl Store {
     pub async fn empty(&self, size: usize) -> Result<Duration, StoreError> {
         match self {
             Self::Sqlite(engine) => engine.empty(size).await,
-            Self::Postgres(engine) => engine.empty().await,
+            Self::Postgres(engine) => engine.answered(engine.empty()).await,
         }
     }
 
     /// Puts the next `size` resources into the index; gives how long writes had to wait meanwhile.
     pub async fn walk(&self, size: usize) -> Result<Duration, StoreError> {
-        on!(self, engine => engine.walk(size).await)
+        ask!(self, engine => engine.walk(size))
     }
 
     /// The current version of a resource; a deletion is a version too.
     pub async fn read(&self, t: ResourceType, id: &str) -> Result<Option<Version>, StoreError> {
-        on!(self, engine => engine.read(t, id).await)
+        ask!(self, engine => engine.read(t, id))
     }
 
     /// One version of a resource.
@@ -220,17 +230,17 @@ impl Store {
         id: &str,
         version: i64,
     ) -> Result<Option<Version>, StoreError> {
-        on!(self, engine => engine.vread(t, id, version).await)
+        ask!(self, engine => engine.vread(t, id, version))
     }
 
     /// At most `limit` versions of a history, newest first.
     pub async fn history(&self, history: &History, limit: usize) -> Result<Vec<Past>, StoreError> {
-        on!(self, engine => engine.history(history, limit).await)
+        ask!(self, engine => engine.history(history, limit))
     }
 
     /// How many versions a history has; costs as much as there are.
     pub async fn count_history(&self, history: &History) -> Result<u64, StoreError> {
-        on!(self, engine => engine.count_history(history).await)
+        ask!(self, engine => engine.count_history(history))
     }
 
     /// Whose SQL the store takes.
@@ -244,43 +254,43 @@ impl Store {
     /// Runs a generated search; with what it found comes a mark of the state that was asked, if
     /// anything was found.
     pub async fn page(&self, query: &Query) -> Result<(String, Vec<Found>), StoreError> {
-        on!(self, engine => engine.page(query).await)
+        ask!(self, engine => engine.page(query))
     }
 
     /// How the engine would run a generated query, a line a step; nothing is run, and no argument is
     /// in it.
     pub async fn explain(&self, query: &Query) -> Result<Vec<String>, StoreError> {
-        on!(self, engine => engine.explain(query).await)
+        ask!(self, engine => engine.explain(query))
     }
 
     /// Runs the queries of one page of a walk in one state of the record.
     pub async fn step(&self, step: Step) -> Result<Stepped, StoreError> {
-        on!(self, engine => engine.step(step).await)
+        ask!(self, engine => engine.step(step))
     }
 
     /// The units that someone has used.
     pub async fn units(&self) -> Result<Vec<(i64, String)>, StoreError> {
-        on!(self, engine => engine.units().await)
+        ask!(self, engine => engine.units())
     }
 
     /// Runs a generated query for current resources: key, type, id, text.
     pub async fn resources(&self, query: &Query) -> Result<Vec<Found>, StoreError> {
-        on!(self, engine => engine.resources(query).await)
+        ask!(self, engine => engine.resources(query))
     }
 
     /// Runs a generated query for numbers: a count, or directory keys.
     pub async fn numbers(&self, query: &Query) -> Result<Vec<i64>, StoreError> {
-        on!(self, engine => engine.numbers(query).await)
+        ask!(self, engine => engine.numbers(query))
     }
 
     /// Writes a batch: all of it, flushed to disk, or nothing.
     pub async fn write(&self, batch: Batch) -> Result<Vec<Written>, StoreError> {
-        on!(self, engine => engine.write(batch).await)
+        ask!(self, engine => engine.write(batch))
     }
 
     /// The answer that is kept under an organisation's key.
     pub async fn kept(&self, organisation: &str, key: &str) -> Result<Option<Kept>, StoreError> {
-        on!(self, engine => engine.kept(organisation, key).await)
+        ask!(self, engine => engine.kept(organisation, key))
     }
 
     /// Takes registrations that are due, and marks them as tried until `until`.
@@ -289,17 +299,17 @@ impl Store {
         limit: usize,
         until: i64,
     ) -> Result<Vec<Task>, StoreError> {
-        on!(self, engine => engine.due_registrations(limit, until).await)
+        ask!(self, engine => engine.due_registrations(limit, until))
     }
 
     /// Writes down what became of registrations.
     pub async fn settle_registrations(&self, outcomes: Vec<Outcome>) -> Result<(), StoreError> {
-        on!(self, engine => engine.settle_registrations(outcomes).await)
+        ask!(self, engine => engine.settle_registrations(outcomes))
     }
 
     /// Registrations to do, and parked ones.
     pub async fn registration_depth(&self) -> Result<Depth, StoreError> {
-        on!(self, engine => engine.registration_depth().await)
+        ask!(self, engine => engine.registration_depth())
     }
 
     /// At most `limit` numbers after one, in order: those that a Patient carries, and those that the
@@ -309,7 +319,7 @@ impl Store {
         after: &str,
         limit: i64,
     ) -> Result<Vec<Known>, StoreError> {
-        on!(self, engine => engine.known_registrations(after, limit).await)
+        ask!(self, engine => engine.known_registrations(after, limit))
     }
 
     /// At most `limit` numbers that the locator is said to hold a pointer for, from one on.
@@ -318,7 +328,7 @@ impl Store {
         from: &str,
         limit: i64,
     ) -> Result<Vec<String>, StoreError> {
-        on!(self, engine => engine.sample_registrations(from, limit).await)
+        ask!(self, engine => engine.sample_registrations(from, limit))
     }
 
     /// Takes the turn to compare the record with the locator; none if another hub has it.
@@ -326,7 +336,7 @@ impl Store {
         match self {
             Self::Sqlite(_) => Ok(Some(Turn { _of: None })),
             Self::Postgres(engine) => {
-                let turn = engine.turn_to_reconcile().await?;
+                let turn = engine.answered(engine.turn_to_reconcile()).await?;
                 Ok(turn.map(|turn| Turn { _of: Some(turn) }))
             }
         }
@@ -334,12 +344,12 @@ impl Store {
 
     /// What is kept under a name, for all of the record's hubs.
     pub async fn kept_setting(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        on!(self, engine => engine.kept_setting(name).await)
+        ask!(self, engine => engine.kept_setting(name))
     }
 
     /// Keeps something under a name.
     pub async fn keep_setting(&self, name: &'static str, value: Vec<u8>) -> Result<(), StoreError> {
-        on!(self, engine => engine.keep_setting(name, value).await)
+        ask!(self, engine => engine.keep_setting(name, value))
     }
 
     /// A secret of this store, made at its first use: the cursors' key, shared by all processes.

@@ -27,7 +27,7 @@ impl Postgres {
              WHERE h.key = p.key AND h.version = p.version\
              ) v ORDER BY p.updated DESC, p.key DESC",
         );
-        let rows = super::statement(&query).fetch_all(&self.pool).await?;
+        let rows = super::statement(&query).fetch_all(&self.pool()).await?;
         let terms = self.known.terms();
         let past = rows.iter().map(|row| {
             let version = super::version(row);

@@ -8,6 +8,7 @@
 mod apply;
 mod directory;
 mod history;
+mod line;
 mod once;
 mod open;
 pub(super) mod rebuild;
@@ -15,6 +16,7 @@ mod registration;
 mod rows;
 mod search;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,13 +33,14 @@ use super::query::{Argument, Query};
 use super::vocabulary::Vocabulary;
 use super::write::{Batch, Kept, Method, Version, Written};
 use crate::registration::outbox::{Depth, Known, Outcome, Task};
+use line::Line;
 
 /// Writes that run at a time. The other connections are left to reads: they go on while all writes
 /// wait for a standby or for each other.
 const WRITERS_MAX: usize = 12;
 /// Writes that may run or wait; beyond that the caller is told to come back.
 const WRITES_MAX: usize = 1_024;
-/// How long to wait for a connection.
+/// How long a write waits for its turn.
 const WAIT_TIME_MAX: Duration = Duration::from_secs(5);
 /// How often a write that collided is run again.
 const ATTEMPTS_MAX: usize = 12;
@@ -45,7 +48,7 @@ const ATTEMPTS_MAX: usize = 12;
 /// An open PostgreSQL store.
 #[derive(Debug)]
 pub struct Postgres {
-    pool: PgPool,
+    line: Arc<Line>,
     known: Knowledge,
     clock: Clock,
     writes: Semaphore,
@@ -59,7 +62,8 @@ pub struct Postgres {
 impl Postgres {
     /// Connects to `url` and migrates the database.
     pub async fn open(url: &str, base: &str, clock: Clock) -> Result<Self, StoreError> {
-        let pool = open::connect(url).await?;
+        let line = Line::open(url).await?;
+        let pool = line.pool();
         open::durable(&pool).await?;
         let known = open::migrate(&pool, base).await?;
         let secret: Vec<u8> = sqlx::query_scalar("SELECT value FROM setting WHERE name = 'secret'")
@@ -67,7 +71,7 @@ impl Postgres {
             .await?;
         let secret = secret.try_into().map_err(|_| StoreError::Failed("secret".into()))?;
         let (writes, writers) = (Semaphore::new(WRITES_MAX), Semaphore::new(WRITERS_MAX));
-        Ok(Self { pool, known, clock, writes, writers, turn: Mutex::new(()), secret })
+        Ok(Self { line, known, clock, writes, writers, turn: Mutex::new(()), secret })
     }
 
     pub(super) fn known(&self) -> &Knowledge {
@@ -76,11 +80,23 @@ impl Postgres {
 
     /// A write waits for a connection or is refused; the engine itself never stops for good.
     pub(super) fn is_writable(&self) -> bool {
-        !self.pool.is_closed()
+        self.line.is_there()
     }
 
     pub(super) async fn close(&self) {
-        self.pool.close().await;
+        self.pool().close().await;
+    }
+
+    /// What the server answers, unless it vanishes before.
+    pub(super) async fn answered<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.line.answered(work).await
+    }
+
+    fn pool(&self) -> PgPool {
+        self.line.pool()
     }
 
     pub(super) fn secret(&self) -> [u8; 32] {
@@ -96,7 +112,7 @@ impl Postgres {
                    JOIN resource r ON r.key = d.key WHERE d.type = $1 AND d.id = $2";
         let statement =
             sqlx::query(sql).bind(self.known.terms().resource_type(t)).bind(id.to_owned());
-        Ok(statement.fetch_optional(&self.pool).await?.as_ref().map(version))
+        Ok(statement.fetch_optional(&self.pool()).await?.as_ref().map(version))
     }
 
     pub(super) async fn vread(
@@ -111,7 +127,7 @@ impl Postgres {
                    ) v ON v.key = d.key WHERE d.type = $1 AND d.id = $2 AND v.version = $3";
         let statement =
             sqlx::query(sql).bind(self.known.terms().resource_type(t)).bind(id.to_owned());
-        let row = statement.bind(number).fetch_optional(&self.pool).await?;
+        let row = statement.bind(number).fetch_optional(&self.pool()).await?;
         Ok(row.as_ref().map(version))
     }
 
@@ -156,7 +172,7 @@ impl Postgres {
         let _writer = writer.map_err(|_| StoreError::Overloaded)?;
         let terms = self.known.terms();
         self.enter_systems(&terms, batch).await?;
-        apply::batch(&self.pool, &terms, batch, self.clock.now_micros()).await
+        apply::batch(&self.pool(), &terms, batch, self.clock.now_micros()).await
     }
 
     /// Enters code systems that no one has met; they stay even if the write is refused.
@@ -165,7 +181,7 @@ impl Postgres {
         let tokens = contents.flat_map(|content| &content.index.tokens);
         let unknown = terms.unknown(tokens.map(|token| token.system.as_str()));
         if !unknown.is_empty() {
-            terms.learn(enter_terms(&self.pool, &unknown).await?);
+            terms.learn(enter_terms(&self.pool(), &unknown).await?);
         }
         Ok(())
     }
@@ -175,7 +191,7 @@ impl Postgres {
         organisation: &str,
         key: &str,
     ) -> Result<Option<Kept>, StoreError> {
-        once::kept(&self.pool, organisation, key, self.clock.now_micros()).await
+        once::kept(&self.pool(), organisation, key, self.clock.now_micros()).await
     }
 
     pub(super) async fn due_registrations(
@@ -183,7 +199,7 @@ impl Postgres {
         limit: usize,
         until: i64,
     ) -> Result<Vec<Task>, StoreError> {
-        registration::due(&self.pool, limit, self.clock.now_micros(), until).await
+        registration::due(&self.pool(), limit, self.clock.now_micros(), until).await
     }
 
     pub(super) async fn settle_registrations(
@@ -191,11 +207,11 @@ impl Postgres {
         outcomes: Vec<Outcome>,
     ) -> Result<(), StoreError> {
         let patient = self.patient();
-        registration::settle(&self.pool, patient, &outcomes, self.clock.now_micros()).await
+        registration::settle(&self.pool(), patient, &outcomes, self.clock.now_micros()).await
     }
 
     pub(super) async fn registration_depth(&self) -> Result<Depth, StoreError> {
-        registration::depth(&self.pool).await
+        registration::depth(&self.pool()).await
     }
 
     pub(super) async fn known_registrations(
@@ -203,7 +219,7 @@ impl Postgres {
         after: &str,
         limit: i64,
     ) -> Result<Vec<Known>, StoreError> {
-        registration::known(&self.pool, self.patient(), after, limit).await
+        registration::known(&self.pool(), self.patient(), after, limit).await
     }
 
     pub(super) async fn sample_registrations(
@@ -211,11 +227,11 @@ impl Postgres {
         from: &str,
         limit: i64,
     ) -> Result<Vec<String>, StoreError> {
-        registration::sample(&self.pool, from, limit).await
+        registration::sample(&self.pool(), from, limit).await
     }
 
     pub(super) async fn kept_setting(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        registration::setting(&self.pool, name).await
+        registration::setting(&self.pool(), name).await
     }
 
     pub(super) async fn keep_setting(
@@ -223,7 +239,7 @@ impl Postgres {
         name: &'static str,
         value: Vec<u8>,
     ) -> Result<(), StoreError> {
-        registration::keep(&self.pool, name, value).await
+        registration::keep(&self.pool(), name, value).await
     }
 
     fn patient(&self) -> i64 {

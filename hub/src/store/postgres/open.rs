@@ -1,12 +1,11 @@
-//! Opening: connections that acknowledge only what is flushed, and the schema brought up to date.
+//! Opening: the schema brought up to date.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{Connection, Row};
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgPool};
 
-use super::{WAIT_TIME_MAX, enter_terms, rebuild};
+use super::{enter_terms, rebuild};
 use crate::store::StoreError;
 use crate::store::generation::Knowledge;
 use crate::store::vocabulary::Vocabulary;
@@ -20,42 +19,6 @@ const MIGRATIONS: [&str; 4] = [
 ];
 /// One process migrates at a time ("hub" in ASCII).
 const MIGRATION_LOCK: i64 = 0x0068_7562;
-const CONNECTIONS_MAX: u32 = 16;
-/// A connection that has not been used for so long is tested first.
-const IDLE_TIME_MAX: Duration = Duration::from_secs(1);
-
-/// A pool of connections to `url`.
-pub(super) async fn connect(url: &str) -> Result<PgPool, sqlx::Error> {
-    let options = url.parse::<PgConnectOptions>()?.options([("statement_timeout", "30s")]);
-    PgPoolOptions::new()
-        .max_connections(CONNECTIONS_MAX)
-        .acquire_timeout(WAIT_TIME_MAX)
-        .after_connect(|connection, _| Box::pin(flush(connection)))
-        // A connection is tested when it is given back: in use it need not be again.
-        .test_before_acquire(false)
-        .before_acquire(|connection, state| {
-            Box::pin(async move {
-                if state.idle_for > IDLE_TIME_MAX {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_with(options)
-        .await
-}
-
-/// An acknowledged write is on the server's disk, and on that of a synchronous standby, whatever the
-/// server's default is; one that also waits until a standby shows it is left so.
-async fn flush(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "SELECT set_config('synchronous_commit', 'on', false) \
-         WHERE current_setting('synchronous_commit') <> 'remote_apply'",
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
 
 /// Warns of a server that acknowledges what it has not flushed.
 pub(super) async fn durable(pool: &PgPool) -> Result<(), StoreError> {

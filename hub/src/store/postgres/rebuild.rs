@@ -44,7 +44,7 @@ impl Postgres {
     }
 
     async fn turn_to(&self, lock: i64) -> Result<Option<Turn>, StoreError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.pool().acquire().await?;
         let taken: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
             .bind(lock)
             .fetch_one(&mut *connection)
@@ -59,10 +59,10 @@ impl Postgres {
 
     /// Takes note of where the index is.
     pub(in crate::store) async fn refresh(&self) -> Result<(), StoreError> {
-        let seen = generation(&mut *self.pool.acquire().await?).await?;
+        let seen = generation(&mut *self.pool().acquire().await?).await?;
         let known = self.known.generation().standing.generation;
         if seen.standing.generation > known && seen.is_ours() {
-            let terms = enter_terms(&self.pool, &Vocabulary::fixed_terms(&seen.added)).await?;
+            let terms = enter_terms(&self.pool(), &Vocabulary::fixed_terms(&seen.added)).await?;
             self.known.terms().learn(terms);
         }
         self.known.learn(seen);
@@ -71,8 +71,8 @@ impl Postgres {
 
     pub(in crate::store) async fn begin_anew(&self, added: String) -> Result<(), StoreError> {
         let anew = self.known.generation().anew(added);
-        enter_terms(&self.pool, &Vocabulary::fixed_terms(&anew.added)).await?;
-        let mut connection = self.pool.acquire().await?;
+        enter_terms(&self.pool(), &Vocabulary::fixed_terms(&anew.added)).await?;
+        let mut connection = self.pool().acquire().await?;
         let mut transaction = connection.begin().await?;
         alone(&mut transaction).await?;
         if standing(&mut transaction).await?.generation + 1 != anew.standing.generation {
@@ -86,7 +86,7 @@ impl Postgres {
 
     pub(in crate::store) async fn empty(&self) -> Result<Duration, StoreError> {
         let begun = Instant::now();
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.pool().acquire().await?;
         let mut transaction = connection.begin().await?;
         alone(&mut transaction).await?;
         if !standing(&mut transaction).await?.is_emptied() {
@@ -111,7 +111,7 @@ impl Postgres {
         let stretch = taken_apart.await.map_err(|error| StoreError::Failed(error.to_string()))?;
         let unknown = terms.unknown(stretch.systems());
         if !unknown.is_empty() {
-            terms.learn(enter_terms(&self.pool, &unknown).await?);
+            terms.learn(enter_terms(&self.pool(), &unknown).await?);
         }
         let held = self.enter(&terms, &stretch).await.map_err(|failure| match failure {
             Failure::Collision(_) => StoreError::Overloaded,
@@ -130,7 +130,7 @@ impl Postgres {
         .bind(at.cursor)
         .bind(at.last)
         .bind(size as i64)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.pool())
         .await?;
         let mut bytes = 0;
         let fits = |(_, more): &&(i64, i64)| {
@@ -147,7 +147,7 @@ impl Postgres {
         )
         .bind(at.cursor)
         .bind(to)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.pool())
         .await?;
         let met = |row: &PgRow| Met {
             key: row.get(4),
@@ -160,7 +160,7 @@ impl Postgres {
 
     /// Puts resources into the index; gives how long the others waited for it.
     async fn enter(&self, terms: &Vocabulary, stretch: &Stretch) -> Result<Duration, Failure> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.pool().acquire().await?;
         let mut directory = Directory::default();
         directory.enter(&mut connection, terms, stretch.targets().collect()).await?;
         let mut transaction = connection.begin().await?;
@@ -280,7 +280,7 @@ impl Postgres {
     /// Whether what was searched in this generation was answered by a whole index: asked of the record
     /// itself, for another hub may have begun it anew.
     pub(in crate::store) async fn served(&self, generation: i64) -> Result<(), StoreError> {
-        let standing = at(&self.pool).await?;
+        let standing = at(&self.pool()).await?;
         if standing != self.known.generation().standing {
             self.refresh().await?;
         }

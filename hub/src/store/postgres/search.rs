@@ -14,7 +14,7 @@ impl Postgres {
         &self,
         query: &Query,
     ) -> Result<(String, Vec<Found>), StoreError> {
-        let rows = statement(query).fetch_all(&self.pool).await?;
+        let rows = statement(query).fetch_all(&self.pool()).await?;
         let mark = rows.first().map(|row| row.get(3)).unwrap_or_default();
         Ok((mark, rows.iter().map(read).collect()))
     }
@@ -31,7 +31,7 @@ impl Postgres {
         let (types, nothing) = (types.join(","), vec!["NULL"; types.len()].join(","));
         let prepare = format!("PREPARE explained {} AS {}", listed(types), query.postgres_sql());
         let explain = format!("EXPLAIN EXECUTE explained {}", listed(nothing));
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.pool().acquire().await?;
         // What is set and prepared here goes with the connection.
         connection.close_on_drop();
         sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut *connection).await?;
@@ -41,12 +41,12 @@ impl Postgres {
     }
 
     pub(in crate::store) async fn numbers(&self, query: &Query) -> Result<Vec<i64>, StoreError> {
-        let rows = statement(query).fetch_all(&self.pool).await?;
+        let rows = statement(query).fetch_all(&self.pool()).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     pub(in crate::store) async fn step(&self, one: Step) -> Result<Stepped, StoreError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.pool().acquire().await?;
         let mut transaction = connection.begin().await?;
         // One snapshot for all that is read.
         sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -71,7 +71,7 @@ impl Postgres {
     pub(in crate::store) async fn units(&self) -> Result<Vec<(i64, String)>, StoreError> {
         let rows = sqlx::query("SELECT key, id FROM directory WHERE type = $1")
             .bind(UNIT)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.pool())
             .await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
@@ -80,7 +80,7 @@ impl Postgres {
         &self,
         query: &Query,
     ) -> Result<Vec<Found>, StoreError> {
-        let rows = statement(query).fetch_all(&self.pool).await?;
+        let rows = statement(query).fetch_all(&self.pool()).await?;
         let found = rows.iter().map(|row| Found {
             key: row.get(0),
             resource_type: row.get(1),
