@@ -10,6 +10,7 @@
 //! | [`store`] | versions, index, writer, on SQLite and PostgreSQL |
 //! | [`import`] | folders and files into the record, without HTTP |
 //! | [`reindex`] | the index made anew while the record is in use |
+//! | [`audit`] | a trail that shows what was done to it |
 //! | [`registration`] | outbox -> record locator; what it holds, compared |
 //! | `command` | how commands ask a hub that serves the record |
 //! | [`error`] | the one table from error to status |
@@ -21,6 +22,7 @@
 //! audit entry before its answer leaves. The locator never slows a write.
 
 pub mod address;
+pub mod audit;
 mod command;
 pub mod config;
 pub mod error;

@@ -1,6 +1,7 @@
 -- Adds new resources, what resources are found by, and what the write is remembered by; gives the
 -- unique identifiers that were claimed. A claim waits for a concurrent one to be decided.
--- $1 to $39 as in replace.sql; $40: now; $41: audit entry, if there is one.
+-- $1 to $39 as in replace.sql; $40: now; $41 to $44: audit entry, if there is one, its lane, its place
+-- there, and the hash that binds it to those before.
 WITH stored AS (
     INSERT INTO resource (key, type, version, updated, method, clinical_ms, body)
     SELECT * FROM unnest($28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[],
@@ -39,7 +40,7 @@ WITH stored AS (
         due = CASE WHEN registration.state = 0 THEN registration.due ELSE 0 END,
         since = CASE WHEN registration.state = 0 THEN registration.since ELSE $40 END
 ), audited AS (
-    INSERT INTO audit (recorded, entry)
-    SELECT $40::bigint, $41::text WHERE $41::text IS NOT NULL
+    INSERT INTO audit (lane, seq, recorded, entry, hash)
+    SELECT $42::bigint, $43::bigint, $40::bigint, $41::text, $44::bytea WHERE $41::text IS NOT NULL
 )
 SELECT system, value, key FROM claimed

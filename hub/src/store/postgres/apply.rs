@@ -17,9 +17,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use sqlx::{Connection, Postgres, Row as _, Transaction};
 
+use super::audit::Lent;
 use super::directory::Directory;
 use super::once;
 use super::rows::{Owner, Rows};
+use crate::audit::chain::Link;
 use crate::store::StoreError;
 use crate::store::effects::{Effects, Numbers, index_of, targets};
 use crate::store::index::{Index, NO_CLINICAL_MS};
@@ -76,11 +78,12 @@ pub(super) async fn batch(
     pool: &PgPool,
     terms: &Vocabulary,
     batch: &Batch,
+    lane: &mut Lent<'_>,
     now: i64,
 ) -> Result<Vec<Written>, Failure> {
     let mut connection = pool.acquire().await?;
     let (result, begun) = match connection.begin_with(begin(batch)).await {
-        Ok(transaction) => (transact(transaction, terms, batch, now).await, true),
+        Ok(transaction) => (transact(transaction, terms, batch, lane, now).await, true),
         Err(error) => (Err(error.into()), false),
     };
     if !begun || matches!(result, Err(Failure::Store(StoreError::Unavailable(_)))) {
@@ -95,6 +98,7 @@ async fn transact(
     mut transaction: Transaction<'_, Postgres>,
     terms: &Vocabulary,
     batch: &Batch,
+    lane: &mut Lent<'_>,
     now: i64,
 ) -> Result<Vec<Written>, Failure> {
     once::claim(&mut transaction, batch, now).await?;
@@ -113,9 +117,12 @@ async fn transact(
     for step in steps.iter_mut().filter(|step| !standing.holds(step.owner.key)) {
         step.effects = std::mem::take(&mut step.effects).outside_the_index();
     }
-    store(&mut transaction, steps, now, audit(batch, &written)?).await?;
+    let link = lane.take()?.link(now, audit(batch, &written)?);
+    let tip = link.tip;
+    store(&mut transaction, steps, link).await?;
     once::keep(&mut transaction, batch, &written).await?;
     transaction.commit().await?;
+    lane.keep(tip);
     Ok(written)
 }
 
@@ -261,9 +268,9 @@ fn steps(
 async fn store(
     connection: &mut PgConnection,
     steps: Vec<Step>,
-    now: i64,
-    audit: String,
+    audit: Link,
 ) -> Result<(), Failure> {
+    let now = audit.recorded;
     let (mut old, mut new, mut claims) = (Rows::default(), Rows::default(), Vec::new());
     let replaces = steps.iter().any(|step| step.replaces);
     for Step { entry, owner, replaces, version, effects } in steps {

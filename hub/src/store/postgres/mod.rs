@@ -6,6 +6,7 @@
 //! is not: no one knows whether it was committed.
 
 mod apply;
+mod audit;
 mod directory;
 mod history;
 mod line;
@@ -26,6 +27,8 @@ use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
 use sqlx::query::Query as Statement;
 use sqlx::{AssertSqlSafe, Postgres as Engine, Row};
 use tokio::sync::{Mutex, Semaphore};
+
+use audit::Lanes;
 
 use super::StoreError;
 use super::generation::Knowledge;
@@ -56,6 +59,7 @@ pub struct Postgres {
     /// Of writes that rest on something, those that collided go one at a time, and those that come
     /// meanwhile wait for them: else many that look at the same would undo each other's turns.
     turn: Mutex<()>,
+    lanes: Lanes,
     secret: [u8; 32],
 }
 
@@ -70,8 +74,10 @@ impl Postgres {
             .fetch_one(&pool)
             .await?;
         let secret = secret.try_into().map_err(|_| StoreError::Failed("secret".into()))?;
+        let lanes = Lanes::lease(&pool).await?;
         let (writes, writers) = (Semaphore::new(WRITES_MAX), Semaphore::new(WRITERS_MAX));
-        Ok(Self { line, known, clock, writes, writers, turn: Mutex::new(()), secret })
+        let turn = Mutex::new(());
+        Ok(Self { line, known, clock, writes, writers, turn, lanes, secret })
     }
 
     pub(super) fn known(&self) -> &Knowledge {
@@ -172,7 +178,9 @@ impl Postgres {
         let _writer = writer.map_err(|_| StoreError::Overloaded)?;
         let terms = self.known.terms();
         self.enter_systems(&terms, batch).await?;
-        apply::batch(&self.pool(), &terms, batch, self.clock.now_micros()).await
+        let mut lane = self.lanes.lend()?;
+        lane.look(&self.pool()).await?;
+        apply::batch(&self.pool(), &terms, batch, &mut lane, self.clock.now_micros()).await
     }
 
     /// Enters code systems that no one has met; they stay even if the write is refused.

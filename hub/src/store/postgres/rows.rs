@@ -5,6 +5,7 @@ use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
 
+use crate::audit::chain::Link;
 use crate::store::effects::Row;
 use crate::store::unique::UniqueIdentifier;
 use crate::store::write::Version;
@@ -123,11 +124,19 @@ impl Rows {
     pub(super) async fn add(
         self,
         connection: &mut PgConnection,
-        recorded: i64,
-        entry: Option<String>,
+        now: i64,
+        audit: Option<Link>,
     ) -> Result<Vec<PgRow>, sqlx::Error> {
         let statement = self.bind(sqlx::query(include_str!("add.sql")));
-        statement.bind(recorded).bind(entry).fetch_all(connection).await
+        let (entry, tip) = audit.map(|link| (link.entry, link.tip)).unzip();
+        statement
+            .bind(now)
+            .bind(entry)
+            .bind(tip.map(|tip| tip.lane))
+            .bind(tip.map(|tip| tip.seq))
+            .bind(tip.map(|tip| tip.hash.to_vec()))
+            .fetch_all(connection)
+            .await
     }
 
     fn bind(self, statement: Statement) -> Statement {

@@ -59,9 +59,7 @@ pub(super) fn batch(
     apply.claim_all()?;
     once::keep(connection, batch, &written)?;
     let entry = serde_json::to_string(&audit).map_err(|e| StoreError::Failed(e.to_string()))?;
-    connection
-        .prepare_cached("INSERT INTO audit (recorded, entry) VALUES (?1, ?2)")?
-        .execute(params![turn.now, entry])?;
+    super::audit::append(connection, turn.now, entry)?;
     Ok(written)
 }
 

@@ -7,6 +7,7 @@
 #![expect(clippy::unused_async, reason = "the engines are called alike")]
 
 mod apply;
+mod audit;
 mod group;
 mod history;
 mod once;
@@ -39,12 +40,15 @@ use crate::registration::outbox::{Depth, Known, Outcome, Task};
 /// Older versions may corrupt a WAL database with several connections.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// How the schema came to be, step by step; a step is frozen once it is merged.
-pub const MIGRATIONS: [&str; 4] = [
+pub const MIGRATIONS: [&str; 5] = [
     include_str!("../schema/sqlite/0001_record.sql"),
     include_str!("../schema/sqlite/0002_search_and_kept_answers.sql"),
     include_str!("../schema/sqlite/0003_generation_of_the_index.sql"),
     include_str!("../schema/sqlite/0004_since_when_a_registration_waits.sql"),
+    include_str!("../schema/sqlite/0005_chain_of_the_audit_trail.sql"),
 ];
+/// The first schema with a chained audit trail.
+const CHAINED: usize = 5;
 /// Page cache of the writer, in KiB; of a reader, in KiB.
 const WRITER_CACHE_KIB: i64 = 32 << 10;
 const READER_CACHE_KIB: i64 = 4 << 10;
@@ -326,6 +330,9 @@ fn migrate(connection: &Connection, path: &Path, base: &str) -> Result<Knowledge
     })?;
     for step in &MIGRATIONS[done..] {
         connection.execute_batch(step)?;
+    }
+    if done < CHAINED {
+        audit::chain_earlier(connection)?;
     }
     connection.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;
     if done == 0 {
