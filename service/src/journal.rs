@@ -1,14 +1,15 @@
 //! The audit journal: one line for every interaction, written before its answer leaves.
 //!
 //! A line survives a killed process as soon as it is written (the kernel has it) and a power cut
-//! within [`SYNC_EVERY`]. The file is append-only and readable by its owner alone: a line may hold
+//! within [`SYNC_EVERY`], or at once if it was opened [to disk](Journal::to_disk). A file is closed when
+//! its lines are to be moved to where they stay; a closed file never changes. The file is append-only and readable by its owner alone: a line may hold
 //! the query that was asked, and so a patient's number.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -30,11 +31,14 @@ pub const SYNC_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub struct Journal {
     inner: Arc<Inner>,
+    to_disk: bool,
 }
 
 #[derive(Debug)]
 struct Inner {
-    file: File,
+    path: PathBuf,
+    /// Held for reading while a line is written: a file is closed between lines.
+    file: RwLock<Arc<File>>,
     dirty: AtomicBool,
     /// Set for good once lines that were written may not have reached the disk.
     failed: AtomicBool,
@@ -69,18 +73,68 @@ impl Journal {
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let mut options = OpenOptions::new();
-        options.create(true).append(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let (dirty, failed) = (AtomicBool::new(false), AtomicBool::new(false));
-        let inner = Inner { file: options.open(file)?, dirty, failed, clock };
+        let opened = RwLock::new(Arc::new(open_whole(file)?));
+        let inner = Inner { path: file.to_owned(), file: opened, dirty, failed, clock };
         let inner = Arc::new(inner);
         let watched = Arc::downgrade(&inner);
         std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || sync_while_open(&watched))?;
-        Ok(Self { inner })
+        Ok(Self { inner, to_disk: false })
+    }
+
+    /// The same journal, but an answer waits until its line is on the disk.
+    #[must_use]
+    pub fn to_disk(self) -> Self {
+        Self { to_disk: true, ..self }
+    }
+
+    /// Closes the file that is written to, if it has lines, and goes on in a new one. It is on the disk
+    /// under its new name when this returns.
+    pub fn close_file(&self) -> io::Result<()> {
+        let Inner { path, file, .. } = &*self.inner;
+        let mut open = file.write().unwrap_or_else(PoisonError::into_inner);
+        if open.metadata()?.len() == 0 {
+            return Ok(());
+        }
+        let mut closed = path.as_os_str().to_owned();
+        closed.push(format!(".{}", uuid::Uuid::now_v7()));
+        std::fs::rename(path, &closed)?;
+        let next = open_whole(path).inspect_err(|_| {
+            // What is written meanwhile is found with the rest when the file is closed.
+            let _ = std::fs::rename(&closed, path);
+        })?;
+        let last = std::mem::replace(&mut *open, Arc::new(next));
+        drop(open);
+        last.sync_data()?;
+        match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => File::open(".")?.sync_all(),
+        }
+    }
+
+    /// The closed files, oldest first.
+    pub fn closed_files(&self) -> io::Result<Vec<PathBuf>> {
+        let path = &self.inner.path;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_closed = |file: &PathBuf| {
+            let file = file.file_name().unwrap_or_default().to_string_lossy();
+            let end = file.strip_prefix(&*name).and_then(|end| end.strip_prefix('.'));
+            end.is_some_and(|end| uuid::Uuid::try_parse(end).is_ok())
+        };
+        let files = std::fs::read_dir(folder.unwrap_or(Path::new(".")))?;
+        let files = files.map(|file| file.map(|file| file.path())).collect::<io::Result<Vec<_>>>()?;
+        let mut closed: Vec<PathBuf> = files.into_iter().filter(is_closed).collect();
+        // Names of one journal differ by a UUID that begins with the time.
+        closed.sort();
+        Ok(closed)
+    }
+
+    /// Where the journal is written.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
     }
 
     /// Where a service's journal lives: in the configured folder, else beside its SQLite file, else
@@ -109,26 +163,64 @@ impl Journal {
         !self.inner.failed.load(Ordering::Relaxed)
     }
 
-    fn append(&self, line: &Line<'_>) -> io::Result<()> {
+    /// Writes a line; gives the file that it is in.
+    fn append(&self, line: &Line<'_>) -> io::Result<Arc<File>> {
         if !self.is_sound() {
             return Err(io::Error::other("an earlier sync failed"));
         }
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
         // One write to a file opened for appending: lines of concurrent requests never mix.
-        (&self.inner.file).write_all(&text)?;
+        let open = self.inner.file.read().unwrap_or_else(PoisonError::into_inner);
+        (&**open).write_all(&text)?;
         self.inner.dirty.store(true, Ordering::Release);
+        Ok(open.clone())
+    }
+
+    /// Writes a line as safely as was asked for.
+    async fn keep(&self, line: &Line<'_>) -> io::Result<()> {
+        let file = self.append(line)?;
+        if self.to_disk {
+            let synced = tokio::task::spawn_blocking(move || file.sync_data()).await;
+            let synced = synced.map_err(io::Error::other).flatten();
+            return synced.inspect_err(|error| self.inner.fail(error));
+        }
         Ok(())
     }
 }
 
+impl Inner {
+    fn fail(&self, error: &io::Error) {
+        tracing::error!(cause = %error, "the audit journal could not be synced");
+        self.failed.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Opens a file for appending, whole lines after whole lines: one that a power cut tore stays alone.
+fn open_whole(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    if file.metadata()?.len() > 0 {
+        let mut last = [0];
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            file.write_all(b"\n")?;
+        }
+    }
+    Ok(file)
+}
+
 fn sync_while_open(journal: &Weak<Inner>) {
     while let Some(inner) = journal.upgrade() {
-        if inner.dirty.swap(false, Ordering::AcqRel)
-            && let Err(error) = inner.file.sync_data()
-        {
-            tracing::error!(cause = %error, "the audit journal could not be synced");
-            inner.failed.store(true, Ordering::Relaxed);
+        if inner.dirty.swap(false, Ordering::AcqRel) {
+            let file = inner.file.read().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Err(error) = file.sync_data() {
+                inner.fail(&error);
+            }
         }
         drop(inner);
         std::thread::sleep(SYNC_EVERY);
@@ -158,7 +250,7 @@ pub async fn record(
         detail: response.extensions().get::<Detail>().map(|detail| detail.0.as_str()),
         status: response.status().as_u16(),
     };
-    match journal.append(&line) {
+    match journal.keep(&line).await {
         Ok(()) => response,
         Err(error) => unaudited(&error),
     }
@@ -196,27 +288,73 @@ mod tests {
         assert_eq!(path, Path::new("b/hub-QWO-audit.ndjson"));
     }
 
+    fn line(status: u16) -> Line<'static> {
+        Line {
+            recorded: "r",
+            request: "q",
+            organisation: "QWO",
+            method: "GET",
+            target: "/a",
+            detail: None,
+            status,
+        }
+    }
+
     #[test]
     fn lines_are_whole_and_in_order() {
-        let folder = std::env::temp_dir().join(uuid::Uuid::new_v4().to_string());
-        std::fs::create_dir(&folder).unwrap();
-        let file = folder.join("journal");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("journal");
+        std::fs::write(&file, "torn").unwrap();
         let journal = Journal::open(&file, Clock::fixed(0)).unwrap();
         for status in [200, 404] {
-            let line = Line {
-                recorded: "r",
-                request: "q",
-                organisation: "QWO",
-                method: "GET",
-                target: "/a",
-                detail: None,
-                status,
-            };
-            journal.append(&line).unwrap();
+            journal.append(&line(status)).unwrap();
         }
         let text = std::fs::read_to_string(&file).unwrap();
-        assert_eq!(text.lines().count(), 2);
-        assert!(text.lines().last().unwrap().contains("404"));
-        std::fs::remove_dir_all(folder).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[0], "torn");
+        assert!(lines[2].contains("404"));
+    }
+
+    #[test]
+    fn a_closed_file_has_what_was_written_before_and_nothing_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("journal");
+        std::fs::write(folder.path().join("journal.bak"), "{}").unwrap();
+        let journal = Journal::open(&file, Clock::fixed(0)).unwrap();
+        journal.close_file().unwrap();
+        assert_eq!(journal.closed_files().unwrap(), Vec::<PathBuf>::new());
+        for status in [200, 404] {
+            journal.append(&line(status)).unwrap();
+            journal.close_file().unwrap();
+        }
+        journal.append(&line(500)).unwrap();
+        let closed = journal.closed_files().unwrap();
+        let read = |file: &PathBuf| std::fs::read_to_string(file).unwrap();
+        let texts: Vec<String> = closed.iter().chain([&file]).map(read).collect();
+        assert!(texts.iter().zip(["200", "404", "500"]).all(|(text, status)| {
+            text.lines().count() == 1 && text.contains(status)
+        }));
+        assert_eq!(texts.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn lines_to_disk_from_many_at_once_are_all_there_though_files_are_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("journal");
+        let journal = Journal::open(&file, Clock::fixed(0)).unwrap().to_disk();
+        let writers = (200..216).map(|status| {
+            let journal = journal.clone();
+            tokio::spawn(async move {
+                journal.keep(&line(status)).await.unwrap();
+                journal.close_file().unwrap();
+            })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            writer.await.unwrap();
+        }
+        let closed = journal.closed_files().unwrap();
+        let lines = closed.iter().map(|file| std::fs::read_to_string(file).unwrap().lines().count());
+        assert_eq!(lines.sum::<usize>(), 16);
     }
 }
