@@ -103,6 +103,21 @@ pub struct AuditConfig {
     /// The journal's folder; by default the journal is beside the SQLite file, else in the state
     /// directory.
     pub dir: Option<PathBuf>,
+    /// How safe the line of a read or a refusal is before its answer leaves.
+    pub reads: Reads,
+    /// The key that heads of the trail are signed with (Ed25519, PEM); without it they are unsigned.
+    pub signing_key_file: Option<PathBuf>,
+}
+
+/// What a line of the journal survives before its answer leaves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reads {
+    /// The end of the process; a power cut after 100 ms.
+    #[default]
+    Process,
+    /// A power cut.
+    Disk,
 }
 
 impl HubConfig {

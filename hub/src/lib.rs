@@ -54,7 +54,7 @@ use service::token::Access;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use config::HubConfig;
+use config::{HubConfig, Reads};
 use error::HubError;
 use interaction::capabilities::Statement;
 use registration::keeper::{Keeper, Watch};
@@ -79,6 +79,8 @@ pub struct Hub {
     pub gatekeeper: Gatekeeper,
     /// Certificates, in enforced mode.
     tls: Option<Arc<Tls>>,
+    /// What keeps the audit trail.
+    pub audit: audit::keeper::Keeper,
     /// Seals page links.
     pub seal: Seal,
     /// The CapabilityStatement, and the generation whose parameters it lists: 0 for FHIR's alone.
@@ -105,6 +107,9 @@ impl Hub {
         let journal = Journal::place(dir, file.as_deref(), "hub", config.region.ods.as_str());
         let journal = Journal::open(&journal, clock.clone())
             .map_err(|error| ProgramError::failed("opening the audit journal", error))?;
+        let journal = if config.audit.reads == Reads::Disk { journal.to_disk() } else { journal };
+        let audit =
+            audit::keeper::Keeper::new(&config, store.clone(), journal.clone(), clock.clone())?;
         let seal = Seal::new(store.secret());
         let metadata = Statement::of(&config, SearchParameters::published());
         let metadata = RwLock::new((0, Arc::new(metadata)));
@@ -116,6 +121,7 @@ impl Hub {
             journal,
             gatekeeper,
             tls,
+            audit,
             seal,
             metadata,
             wake,
@@ -140,6 +146,7 @@ impl Hub {
         let sender = tokio::spawn(self.clone().register(self.sender()?, shutdown.clone()));
         let keeper = tokio::spawn(self.clone().keep_index(shutdown.clone()));
         tokio::spawn(self.clone().keep_trust(shutdown.clone()));
+        let auditor = tokio::spawn(self.clone().keep_trail(shutdown.clone()));
         if let Some(admin) = admin {
             let router = service::admin::router(self.clone());
             let router = router.merge(search::explain::router(self.clone()));
@@ -151,6 +158,8 @@ impl Hub {
         // The sender ends by itself; what it had not settled is tried again at the next start.
         let _ = sender.await;
         let _ = keeper.await;
+        let _ = auditor.await;
+        self.audit.end().await;
         self.store.close().await;
         Ok(())
     }
@@ -202,6 +211,10 @@ impl Hub {
 
     async fn keep_index(self: Arc<Self>, shutdown: Shutdown) {
         reindex::walk::keep(&self, shutdown).await;
+    }
+
+    async fn keep_trail(self: Arc<Self>, shutdown: Shutdown) {
+        self.audit.run(shutdown).await;
     }
 
     async fn register(self: Arc<Self>, sender: Option<Sender>, shutdown: Shutdown) {

@@ -1,10 +1,11 @@
-//! `hub serve`, `hub check`, `hub import`, `hub reindex`, `hub reconcile`, each with `--config FILE`
+//! `hub serve`, `hub check`, `hub import`, `hub reindex`, `hub reconcile`, `hub verify`, each with `--config FILE`
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use hub::Hub;
+use hub::audit;
 use hub::config::{HubConfig, PREFIX};
 use hub::import::{self, Options};
 use hub::registration::command as reconcile;
@@ -41,6 +42,10 @@ enum Command {
     /// record. A hub that serves the record is asked to; if none does, the record is opened. Until the
     /// index is whole nothing is searched; reading and writing go on
     Reindex(ConfigFile),
+    /// Look whether the audit trail is as it was recorded: whether an entry was altered, dropped, moved
+    /// or put in, or the end cut off. Nothing is written, and a hub may serve the record meanwhile. Exit
+    /// code: 0 if all is as it was, 1 if not, 64 if the command is wrong
+    Verify(ConfigFile),
     /// Compare every NHS number of the record with what the locator holds, in both directions, and put
     /// right what differs. What the locator had refused is tried again, and counted. A hub that serves
     /// the record is asked to; if none does, the record is opened
@@ -93,6 +98,15 @@ async fn run(command: Command) -> Result<(), ProgramError> {
             let config: HubConfig = service::config::load(&file.file, PREFIX)?;
             let report = reindex::command::run(config, Clock::System).await?;
             tell(&report)
+        }
+        Command::Verify(file) => {
+            let config: HubConfig = service::config::load(&file.file, PREFIX)?;
+            let report = audit::command::run(&config).await?;
+            tell(&report)?;
+            if report.is_whole() {
+                return Ok(());
+            }
+            Err(ProgramError::Failed("the audit trail is not as it was recorded".into()))
         }
         Command::Reconcile { config, options } => {
             let config: HubConfig = service::config::load(&config.file, PREFIX)?;

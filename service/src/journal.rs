@@ -125,7 +125,8 @@ impl Journal {
             end.is_some_and(|end| uuid::Uuid::try_parse(end).is_ok())
         };
         let files = std::fs::read_dir(folder.unwrap_or(Path::new(".")))?;
-        let files = files.map(|file| file.map(|file| file.path())).collect::<io::Result<Vec<_>>>()?;
+        let files =
+            files.map(|file| file.map(|file| file.path())).collect::<io::Result<Vec<_>>>()?;
         let mut closed: Vec<PathBuf> = files.into_iter().filter(is_closed).collect();
         // Names of one journal differ by a UUID that begins with the time.
         closed.sort();
@@ -332,9 +333,12 @@ mod tests {
         let closed = journal.closed_files().unwrap();
         let read = |file: &PathBuf| std::fs::read_to_string(file).unwrap();
         let texts: Vec<String> = closed.iter().chain([&file]).map(read).collect();
-        assert!(texts.iter().zip(["200", "404", "500"]).all(|(text, status)| {
-            text.lines().count() == 1 && text.contains(status)
-        }));
+        assert!(
+            texts
+                .iter()
+                .zip(["200", "404", "500"])
+                .all(|(text, status)| { text.lines().count() == 1 && text.contains(status) })
+        );
         assert_eq!(texts.len(), 3);
     }
 
@@ -354,7 +358,8 @@ mod tests {
             writer.await.unwrap();
         }
         let closed = journal.closed_files().unwrap();
-        let lines = closed.iter().map(|file| std::fs::read_to_string(file).unwrap().lines().count());
+        let lines =
+            closed.iter().map(|file| std::fs::read_to_string(file).unwrap().lines().count());
         assert_eq!(lines.sum::<usize>(), 16);
     }
 }

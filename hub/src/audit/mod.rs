@@ -3,5 +3,18 @@
 //! | room | what lives there |
 //! |---|---|
 //! | [`chain`] | what binds an entry to all before it; pure |
+//! | [`lines`] | the journal's lines -> the trail, each once |
+//! | [`head`] | where all lanes end, in one signed document |
+//! | [`keeper`] | what moves lines and makes heads while a hub serves |
+//! | [`verify`] | what was altered, dropped, moved or cut off |
+//! | [`command`] | the same, for an operator |
+//!
+//! What shows what: the chain shows everything but a new chain or a shorter one; a head shows those
+//! too, up to where it was made; that heads themselves are gone shows only to who keeps a copy.
 
 pub mod chain;
+pub mod command;
+pub mod head;
+pub mod keeper;
+pub mod lines;
+pub mod verify;

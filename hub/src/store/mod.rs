@@ -9,6 +9,7 @@
 //! | [`vocabulary`] | numbers for names |
 //! | [`generation`] | by which rules the index is made, and how far it is |
 //! | [`stretch`] | resources that a walk puts into the index together |
+//! | [`trail`] | the audit trail, read on its own |
 //! | [`history`] | which versions, newest first |
 //! | [`query`] | SQL text and its arguments, engine-neutral |
 //! | [`sqlite`], [`postgres`] | the two engines, step for step alike |
@@ -27,6 +28,7 @@ pub mod query;
 pub mod sqlite;
 pub mod stretch;
 pub mod target;
+pub mod trail;
 pub mod unique;
 pub mod vocabulary;
 pub mod write;
@@ -39,10 +41,12 @@ use fhir::definitions::ResourceType;
 use service::clock::Clock;
 use thiserror::Error;
 
+use crate::audit::chain::Tip;
 use crate::registration::outbox::{Depth, Known, Outcome, Task};
 use generation::{Generation, Knowledge};
 use history::{History, Past};
 use query::{Found, Query, Step, Stepped};
+use trail::Lines;
 use vocabulary::Vocabulary;
 use write::{Batch, Conflict, Kept, Version, Written};
 
@@ -350,6 +354,31 @@ impl Store {
     /// Keeps something under a name.
     pub async fn keep_setting(&self, name: &'static str, value: Vec<u8>) -> Result<(), StoreError> {
         ask!(self, engine => engine.keep_setting(name, value))
+    }
+
+    /// Where the lanes of the audit trail end, all at one moment.
+    pub async fn audit_tips(&self) -> Result<Vec<Tip>, StoreError> {
+        on!(self, engine => engine.audit_tips().await)
+    }
+
+    /// Up to which byte the lines of a journal's closed file are in the audit trail.
+    pub async fn journal_moved(&self, file: &str) -> Result<i64, StoreError> {
+        on!(self, engine => engine.journal_moved(file).await)
+    }
+
+    /// Takes lines of a journal into the audit trail; [`StoreError::Moved`] if they are there already.
+    pub async fn take_lines(&self, lines: Lines) -> Result<(), StoreError> {
+        on!(self, engine => engine.take_lines(lines).await)
+    }
+
+    /// Forgets a journal's file, all of whose lines are in the audit trail, once it is gone.
+    pub async fn forget_journal(&self, file: String) -> Result<(), StoreError> {
+        on!(self, engine => engine.forget_journal(file).await)
+    }
+
+    /// Keeps a head of the audit trail, made at that moment.
+    pub async fn keep_head(&self, at: i64, document: String) -> Result<(), StoreError> {
+        on!(self, engine => engine.keep_head(at, document).await)
     }
 
     /// A secret of this store, made at its first use: the cursors' key, shared by all processes.

@@ -11,6 +11,12 @@ use super::write::Version;
 /// From so many arguments on, a query takes long to be planned, whatever it finds.
 const ARGUMENTS_SHORT_MAX: usize = 500;
 
+/// The lanes of the audit trail, whose index is asked for each and for nothing between.
+pub(super) const LANES: &str = "WITH RECURSIVE known (lane) AS (SELECT min(lane) FROM audit UNION ALL \
+                                SELECT (SELECT min(lane) FROM audit WHERE lane > known.lane) \
+                                FROM known WHERE known.lane IS NOT NULL) \
+                                SELECT lane FROM known WHERE lane IS NOT NULL";
+
 /// An argument.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Argument {

@@ -124,7 +124,7 @@ async fn refused(kit: &Kit, path: &str) -> String {
 async fn as_first_schema(url: &str, resources: &[(&str, &str, Option<String>, Option<String>)]) {
     let mut sql = String::new();
     let (secret, null) = if let Some(file) = sqlite_file(url) {
-        for suffix in ["", "-wal", "-shm"] {
+        for suffix in ["", "-wal", "-shm", "-head"] {
             let _ = std::fs::remove_file(format!("{file}{suffix}"));
         }
         sql += "PRAGMA journal_mode = WAL;";

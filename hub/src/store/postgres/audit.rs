@@ -8,12 +8,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgPool, PgRow};
+use sqlx::{AssertSqlSafe, Row};
 
-use super::WRITERS_MAX;
+use super::{Postgres, WAIT_TIME_MAX, WRITERS_MAX};
 use crate::audit::chain::Tip;
 use crate::store::StoreError;
+use crate::store::query::LANES;
+use crate::store::trail::{KeptHead, Lines, Stored};
 
 /// The lock of the first block of lanes ("audit" in ASCII, shifted); those of the others follow it.
 const BLOCK_LOCK: i64 = 0x6175_6469_7400_0000;
@@ -104,4 +106,120 @@ impl Drop for Lent<'_> {
 
 fn read_tip(row: &PgRow) -> Result<Tip, sqlx::Error> {
     Ok(Tip { lane: row.try_get(0)?, seq: row.try_get(1)?, hash: row.try_get(2)? })
+}
+
+/// Connects to a record's server for reading alone.
+pub(in crate::store) async fn open(url: &str) -> Result<PgPool, StoreError> {
+    let pool = super::open::connect(url).await?;
+    let sql = "SELECT to_regclass('audit_head') IS NOT NULL";
+    let is_chained: bool = sqlx::query_scalar(sql).fetch_one(&pool).await?;
+    if !is_chained {
+        let text = "the database holds no record, or one of an earlier version: start the hub once";
+        return Err(StoreError::Unavailable(text.into()));
+    }
+    Ok(pool)
+}
+
+/// The lanes that have entries.
+pub(in crate::store) async fn lanes(pool: &PgPool) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar(LANES).fetch_all(pool).await
+}
+
+/// Entries of a lane after a place.
+pub(in crate::store) async fn after(
+    pool: &PgPool,
+    lane: i64,
+    place: i64,
+    limit: i64,
+) -> Result<Vec<Stored>, sqlx::Error> {
+    let sql = "SELECT seq, recorded, entry, hash FROM audit WHERE lane = $1 AND seq > $2 \
+               ORDER BY seq LIMIT $3";
+    let rows = sqlx::query(sql).bind(lane).bind(place).bind(limit).fetch_all(pool).await?;
+    rows.iter()
+        .map(|row| {
+            let (seq, recorded) = (row.try_get(0)?, row.try_get(1)?);
+            Ok(Stored { seq, recorded, entry: row.try_get(2)?, hash: row.try_get(3)? })
+        })
+        .collect()
+}
+
+/// Heads after a number.
+pub(in crate::store) async fn heads(
+    pool: &PgPool,
+    number: i64,
+    limit: i64,
+) -> Result<Vec<KeptHead>, sqlx::Error> {
+    let sql = "SELECT number, document FROM audit_head WHERE number > $1 ORDER BY number LIMIT $2";
+    let rows = sqlx::query(sql).bind(number).bind(limit).fetch_all(pool).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+impl Postgres {
+    pub(in crate::store) async fn audit_tips(&self) -> Result<Vec<Tip>, StoreError> {
+        let sql = format!(
+            "WITH lanes AS ({LANES}) SELECT l.lane, t.seq, t.hash FROM lanes l, LATERAL (\
+             SELECT seq, hash FROM audit WHERE lane = l.lane ORDER BY seq DESC LIMIT 1) t \
+             ORDER BY l.lane"
+        );
+        // Only names fixed in this crate are in it.
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.pool).await?;
+        Ok(rows.iter().map(read_tip).collect::<Result<_, _>>()?)
+    }
+
+    pub(in crate::store) async fn journal_moved(&self, file: &str) -> Result<i64, StoreError> {
+        let moved = sqlx::query_scalar("SELECT moved FROM audit_journal WHERE name = $1");
+        let moved: Option<i64> = moved.bind(file).fetch_optional(&self.pool).await?;
+        Ok(moved.unwrap_or_default())
+    }
+
+    /// Takes lines in, unless they are in already.
+    pub(in crate::store) async fn take_lines(&self, lines: Lines) -> Result<(), StoreError> {
+        let writer = tokio::time::timeout(WAIT_TIME_MAX, self.writers.acquire()).await;
+        let _writer = writer.map_err(|_| StoreError::Overloaded)?;
+        let mut lane = self.lanes.lend()?;
+        lane.look(&self.pool).await?;
+        let mut transaction = self.pool.begin().await?;
+        let moved = sqlx::query(
+            "INSERT INTO audit_journal (name, moved) SELECT $1, $3 WHERE $2 = 0::bigint \
+             ON CONFLICT (name) DO NOTHING",
+        );
+        let advanced =
+            sqlx::query("UPDATE audit_journal SET moved = $3 WHERE name = $1 AND moved = $2");
+        let statement = if lines.from == 0 { moved } else { advanced };
+        let statement = statement.bind(&lines.file).bind(lines.from).bind(lines.to);
+        if statement.execute(&mut *transaction).await?.rows_affected() != 1 {
+            return Err(StoreError::Moved);
+        }
+        let mut tip = lane.take()?;
+        let (mut places, mut hashes) = (Vec::new(), Vec::new());
+        let (times, entries): (Vec<i64>, Vec<String>) = lines.entries.into_iter().unzip();
+        for (recorded, entry) in times.iter().zip(&entries) {
+            tip = tip.after(*recorded, entry);
+            places.push(tip.seq);
+            hashes.push(tip.hash.to_vec());
+        }
+        let sql = "INSERT INTO audit (lane, seq, recorded, entry, hash) SELECT $1, * FROM \
+                   unnest($2::bigint[], $3::bigint[], $4::text[], $5::bytea[])";
+        let statement = sqlx::query(sql).bind(tip.lane).bind(places).bind(times);
+        statement.bind(entries).bind(hashes).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        lane.keep(tip);
+        Ok(())
+    }
+
+    pub(in crate::store) async fn forget_journal(&self, file: String) -> Result<(), StoreError> {
+        let sql = "DELETE FROM audit_journal WHERE name = $1";
+        sqlx::query(sql).bind(file).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    pub(in crate::store) async fn keep_head(
+        &self,
+        recorded: i64,
+        document: String,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO audit_head (recorded, document) VALUES ($1, $2)";
+        sqlx::query(sql).bind(recorded).bind(document).execute(&self.pool).await?;
+        Ok(())
+    }
 }

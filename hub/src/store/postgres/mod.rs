@@ -6,7 +6,7 @@
 //! is not: no one knows whether it was committed.
 
 mod apply;
-mod audit;
+pub(super) mod audit;
 mod directory;
 mod history;
 mod line;

@@ -1,9 +1,15 @@
 //! The audit trail, in one lane: there is one writer.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 
-use crate::audit::chain::{Link, Tip};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+
+use crate::audit::chain::{Link, Tip, from_hex, hex};
 use crate::store::StoreError;
+use crate::store::query::LANES;
+use crate::store::trail::{KeptHead, Lines, Stored};
 
 /// The one lane.
 const LANE: i64 = 1;
@@ -32,6 +38,56 @@ fn read_tip(row: &Row<'_>) -> rusqlite::Result<Tip> {
     Ok(Tip { lane: row.get(0)?, seq: row.get(1)?, hash: row.get(2)? })
 }
 
+/// What begins the file beside the database.
+const NOTE_TEXT: &str = "The database beside this file holds a record. If the database is gone, restore \
+                         it from a backup: the hub will not start an empty one here.\n";
+
+/// The file beside the database that says where the trail ends. It is written after each commit and not
+/// flushed: it may fall behind the database, never the other way round.
+pub(super) struct Note(File);
+
+impl Note {
+    /// Opens the file, and refuses a database whose trail is not what the file says.
+    pub(super) fn open(connection: &Connection, path: &Path) -> Result<Self, StoreError> {
+        if let Some(noted) = noted(path).filter(|noted| noted.seq > 0) {
+            let sql = "SELECT hash FROM audit WHERE lane = ?1 AND seq = ?2";
+            let found = connection.query_row(sql, [noted.lane, noted.seq], |row| row.get(0));
+            if found.optional()? != Some(noted.hash) {
+                return Err(StoreError::Unavailable(format!(
+                    "{} lacks what was recorded last, or has something else there: restore the newest \
+                     backup, or remove {} to go on without it",
+                    path.display(),
+                    super::beside(path, "-head").display()
+                )));
+            }
+        }
+        let mut options = File::options();
+        let file = options.create(true).truncate(false).write(true);
+        let note = Self(file.open(super::beside(path, "-head")).map_err(super::unavailable)?);
+        note.write(connection)?;
+        Ok(note)
+    }
+
+    /// Writes where the trail ends.
+    pub(super) fn write(&self, connection: &Connection) -> Result<(), StoreError> {
+        let Tip { lane, seq, hash } = tip(connection)?;
+        let text = format!("{NOTE_TEXT}{lane:020} {seq:020} {}\n", hex(&hash));
+        self.0.write_all_at(text.as_bytes(), 0).map_err(super::unavailable)
+    }
+}
+
+/// Where the trail ended, as the file beside the database says; nothing if it does not say so.
+pub(in crate::store) fn noted(path: &Path) -> Option<Tip> {
+    let text = std::fs::read_to_string(super::beside(path, "-head")).ok()?;
+    let mut parts = text.lines().nth(1)?.split(' ');
+    let tip = Tip {
+        lane: parts.next()?.parse().ok()?,
+        seq: parts.next()?.parse().ok()?,
+        hash: from_hex(parts.next()?)?,
+    };
+    Some(tip)
+}
+
 /// Makes what was recorded before there was a chain its beginning.
 pub(super) fn chain_earlier(connection: &Connection) -> Result<(), StoreError> {
     let mut select =
@@ -43,4 +99,97 @@ pub(super) fn chain_earlier(connection: &Connection) -> Result<(), StoreError> {
     drop(rows);
     drop(select);
     Ok(connection.execute_batch("DROP TABLE audit_unchained")?)
+}
+
+/// Opens a record's file for reading alone.
+pub(in crate::store) fn open(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = super::connect(path, flags)?;
+    let schema: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if schema < super::CHAINED as i64 {
+        let text = "the record is of an earlier version: start the hub once";
+        return Err(StoreError::Unavailable(text.into()));
+    }
+    Ok(connection)
+}
+
+/// The lanes that have entries: more than the one if someone put them there.
+pub(in crate::store) fn lanes(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+    let mut select = connection.prepare_cached(LANES)?;
+    select.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Entries of a lane after a place.
+pub(in crate::store) fn after(
+    connection: &Connection,
+    lane: i64,
+    place: i64,
+    limit: i64,
+) -> rusqlite::Result<Vec<Stored>> {
+    let sql = "SELECT seq, recorded, entry, hash FROM audit WHERE lane = ?1 AND seq > ?2 \
+               ORDER BY seq LIMIT ?3";
+    let mut select = connection.prepare_cached(sql)?;
+    let rows = select.query_map(params![lane, place, limit], |row| {
+        let (seq, recorded) = (row.get(0)?, row.get(1)?);
+        // Whoever altered it may have altered its kind too.
+        let bytes = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_bytes_or_null()?);
+        let entry = String::from_utf8_lossy(bytes(2)?.unwrap_or_default()).into_owned();
+        let hash = bytes(3)?.unwrap_or_default().to_vec();
+        Ok(Stored { seq, recorded, entry, hash })
+    })?;
+    rows.collect()
+}
+
+/// Heads after a number.
+pub(in crate::store) fn heads(
+    connection: &Connection,
+    number: i64,
+    limit: i64,
+) -> rusqlite::Result<Vec<KeptHead>> {
+    let sql = "SELECT number, document FROM audit_head WHERE number > ?1 ORDER BY number LIMIT ?2";
+    let mut select = connection.prepare_cached(sql)?;
+    select.query_map([number, limit], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// How many bytes of a journal's closed file are in the trail.
+pub(super) fn moved(connection: &Connection, file: &str) -> rusqlite::Result<i64> {
+    let sql = "SELECT moved FROM audit_journal WHERE name = ?1";
+    let moved = connection.prepare_cached(sql)?.query_row([file], |row| row.get(0)).optional()?;
+    Ok(moved.unwrap_or_default())
+}
+
+/// What the trail is given besides what writes leave in it.
+pub(super) enum Given {
+    /// Lines of a journal.
+    Lines(Lines),
+    /// A head, and when it was made.
+    Head(i64, String),
+    /// That a journal's file is gone.
+    Gone(String),
+}
+
+/// Takes what is given.
+pub(super) fn take(connection: &Connection, given: &Given) -> Result<(), StoreError> {
+    match given {
+        Given::Lines(Lines { file, from, to, entries }) => {
+            if moved(connection, file)? != *from {
+                return Err(StoreError::Moved);
+            }
+            for (recorded, entry) in entries {
+                append(connection, *recorded, entry.clone())?;
+            }
+            let sql = "INSERT INTO audit_journal (name, moved) VALUES (?1, ?2) \
+                       ON CONFLICT (name) DO UPDATE SET moved = ?2";
+            connection.prepare_cached(sql)?.execute(params![file, to])?;
+        }
+        Given::Head(recorded, document) => {
+            let sql = "INSERT INTO audit_head (recorded, document) VALUES (?1, ?2)";
+            connection.prepare_cached(sql)?.execute(params![recorded, document])?;
+        }
+        Given::Gone(file) => {
+            let sql = "DELETE FROM audit_journal WHERE name = ?1";
+            connection.prepare_cached(sql)?.execute([file])?;
+        }
+    }
+    Ok(())
 }

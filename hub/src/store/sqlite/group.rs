@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use service::clock::Clock;
 
 use super::apply::Turn;
+use super::audit::Note;
 use super::writer::{Did, Job};
 use super::{apply, rebuild, registration};
 use crate::store::StoreError;
@@ -54,6 +55,7 @@ type Ran = (Vec<Result<Did, StoreError>>, HashMap<String, i64>);
 /// The thread's state.
 pub(super) struct Thread {
     connection: Connection,
+    note: Note,
     known: Arc<Knowledge>,
     clock: Clock,
     /// Set after a failed flush or a damaged file: nothing is written any more.
@@ -65,11 +67,12 @@ pub(super) struct Thread {
 impl Thread {
     pub(super) fn new(
         connection: Connection,
+        note: Note,
         known: Arc<Knowledge>,
         clock: Clock,
         stopped: Arc<AtomicBool>,
     ) -> Self {
-        Self { connection, known, clock, failed: None, stopped }
+        Self { connection, note, known, clock, failed: None, stopped }
     }
 
     /// Works until it is told to close, or no one is left to ask.
@@ -163,6 +166,9 @@ impl Thread {
             results.push(self.one(undo, || self.job(job, &new_systems, stamp))?);
         }
         self.connection.execute_batch("COMMIT")?;
+        if let Err(error) = self.note.write(&self.connection) {
+            tracing::warn!(cause = %error, "where the audit trail ends was not noted");
+        }
         Ok((results, new_systems))
     }
 
@@ -208,6 +214,7 @@ impl Thread {
             Job::Keep { name, value, .. } => {
                 registration::keep(connection, name, value).map(|()| Did::Settled)
             }
+            Job::Audit(given, _) => super::audit::take(connection, given).map(|()| Did::Settled),
             Job::Close(_) => Ok(Did::Settled),
         }
     }

@@ -7,7 +7,7 @@
 #![expect(clippy::unused_async, reason = "the engines are called alike")]
 
 mod apply;
-mod audit;
+pub(super) mod audit;
 mod group;
 mod history;
 mod once;
@@ -30,11 +30,15 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params, params_fro
 use service::clock::Clock;
 use tokio::sync::Semaphore;
 
+use audit::Given;
+
 use super::StoreError;
 use super::generation::Knowledge;
 use super::query::Query;
+use super::trail::Lines;
 use super::vocabulary::Vocabulary;
 use super::write::{Batch, Kept, Method, Version, Written};
+use crate::audit::chain::Tip;
 use crate::registration::outbox::{Depth, Known, Outcome, Task};
 
 /// Older versions may corrupt a WAL database with several connections.
@@ -87,12 +91,12 @@ impl Sqlite {
         // The lock says that nobody is sending any more: what was leased, waiting or parked is due.
         connection
             .execute("UPDATE registration SET due = 0, state = 0 WHERE state IN (0, 2)", [])?;
-        std::fs::write(beside(path, "-head"), HEAD_TEXT).map_err(unavailable)?;
+        let note = audit::Note::open(&connection, path)?;
         let secret =
             connection.query_row("SELECT value FROM setting WHERE name = 'secret'", [], |row| {
                 row.get(0)
             })?;
-        let writer = writer::Writer::start(connection, known.clone(), clock.clone())?;
+        let writer = writer::Writer::start(connection, note, known.clone(), clock.clone())?;
         let readers = Mutex::new(Vec::new());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let long_reads = Arc::new(Semaphore::new(cores * LONG_READS_PER_CORE));
@@ -212,6 +216,26 @@ impl Sqlite {
         self.writer.keep(name, value).await
     }
 
+    pub(super) async fn audit_tips(&self) -> Result<Vec<Tip>, StoreError> {
+        self.with_reader(|c| Ok(vec![audit::tip(c)?]))
+    }
+
+    pub(super) async fn journal_moved(&self, file: &str) -> Result<i64, StoreError> {
+        self.with_reader(|c| Ok(audit::moved(c, file)?))
+    }
+
+    pub(super) async fn take_lines(&self, lines: Lines) -> Result<(), StoreError> {
+        self.writer.give(Given::Lines(lines)).await
+    }
+
+    pub(super) async fn forget_journal(&self, file: String) -> Result<(), StoreError> {
+        self.writer.give(Given::Gone(file)).await
+    }
+
+    pub(super) async fn keep_head(&self, at: i64, document: String) -> Result<(), StoreError> {
+        self.writer.give(Given::Head(at, document)).await
+    }
+
     /// Lends a reader's connection, for no longer than [`READ_MS_MAX`].
     fn with_reader<T>(
         &self,
@@ -255,9 +279,6 @@ fn now_ms() -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
-
-const HEAD_TEXT: &str = "The database beside this file holds a record. If the database is gone, \
-                         restore it from a backup: the hub will not start an empty one here.\n";
 
 /// Takes the store's lock, and refuses an empty start where a record was.
 fn lock(path: &Path) -> Result<File, StoreError> {

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use service::clock::Clock;
 use tokio::sync::oneshot;
 
+use super::audit::{Given, Note};
 use super::group::Thread;
 use super::rebuild::Piece;
 use crate::registration::outbox::{Outcome, Task};
@@ -28,6 +29,7 @@ pub(super) enum Job {
     Due { limit: usize, until: i64, reply: Reply<Vec<Task>> },
     Settle(Vec<Outcome>, Reply<()>),
     Keep { name: &'static str, value: Vec<u8>, reply: Reply<()> },
+    Audit(Given, Reply<()>),
     Rebuild(Piece, Reply<Duration>),
     Close(oneshot::Sender<()>),
 }
@@ -50,12 +52,13 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(
         connection: Connection,
+        note: Note,
         known: Arc<Knowledge>,
         clock: Clock,
     ) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(QUEUE_MAX);
         let stopped = Arc::new(AtomicBool::new(false));
-        let mut thread = Thread::new(connection, known, clock, stopped.clone());
+        let mut thread = Thread::new(connection, note, known, clock, stopped.clone());
         std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || thread.run(&jobs))
@@ -90,6 +93,11 @@ impl Writer {
     /// Keeps something under a name.
     pub(super) async fn keep(&self, name: &'static str, value: Vec<u8>) -> Result<(), StoreError> {
         self.submit(|reply| Job::Keep { name, value, reply }).await
+    }
+
+    /// Gives the audit trail what no write leaves in it.
+    pub(super) async fn give(&self, given: Given) -> Result<(), StoreError> {
+        self.submit(|reply| Job::Audit(given, reply)).await
     }
 
     /// Does a piece of work on the index; gives how long the others waited for it.
@@ -146,13 +154,16 @@ impl Job {
         match (self, result) {
             (Self::Write(_, reply), Ok(Did::Wrote(written))) => drop(reply.send(Ok(written))),
             (Self::Due { reply, .. }, Ok(Did::Found(tasks))) => drop(reply.send(Ok(tasks))),
-            (Self::Settle(_, reply) | Self::Keep { reply, .. }, Ok(_)) => {
+            (Self::Settle(_, reply) | Self::Keep { reply, .. } | Self::Audit(_, reply), Ok(_)) => {
                 drop(reply.send(Ok(())));
             }
             (Self::Rebuild(_, reply), Ok(Did::Rebuilt(held))) => drop(reply.send(Ok(held))),
             (Self::Write(_, reply), Err(error)) => drop(reply.send(Err(error))),
             (Self::Due { reply, .. }, Err(error)) => drop(reply.send(Err(error))),
-            (Self::Settle(_, reply) | Self::Keep { reply, .. }, Err(error)) => {
+            (
+                Self::Settle(_, reply) | Self::Keep { reply, .. } | Self::Audit(_, reply),
+                Err(error),
+            ) => {
                 drop(reply.send(Err(error)));
             }
             (Self::Rebuild(_, reply), Err(error)) => drop(reply.send(Err(error))),

@@ -1,0 +1,103 @@
+//! The audit trail as it is stored, read without opening the record: nothing is migrated, locked or
+//! written, so it may be read while a hub serves it.
+
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::Connection;
+use sqlx::postgres::PgPool;
+
+use crate::audit::chain::Tip;
+
+use super::{StoreError, postgres, sqlite, sqlite_path};
+
+/// An entry as it is found, which may not be as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its place in its lane.
+    pub seq: i64,
+    /// When it was recorded, in microseconds since 1970.
+    pub recorded: i64,
+    /// The entry, as JSON.
+    pub entry: String,
+    /// The hash that binds it to those before.
+    pub hash: Vec<u8>,
+}
+
+/// A head as it was kept: its number, and the signed document.
+pub type KeptHead = (i64, String);
+
+/// Lines of a journal's closed file, on their way into the trail.
+#[derive(Debug, Clone)]
+pub struct Lines {
+    /// The file's name.
+    pub file: String,
+    /// Up to which byte its lines were moved before.
+    pub from: i64,
+    /// Up to which byte they are with these.
+    pub to: i64,
+    /// When each was recorded, and the line.
+    pub entries: Vec<(i64, String)>,
+}
+
+/// A trail to be read.
+#[derive(Debug)]
+pub enum Trail {
+    /// In an SQLite file.
+    Sqlite(Mutex<Connection>, Option<Tip>),
+    /// On a PostgreSQL server.
+    Postgres(PgPool),
+}
+
+macro_rules! on {
+    ($trail:expr, $function:ident($($argument:expr),*)) => {
+        match $trail {
+            Trail::Sqlite(connection, _) => {
+                let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(sqlite::audit::$function(&connection $(, $argument)*)?)
+            }
+            Trail::Postgres(pool) => Ok(postgres::audit::$function(pool $(, $argument)*).await?),
+        }
+    };
+}
+
+impl Trail {
+    /// Opens the trail of the record at `sqlite://PATH` or `postgres://…`.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        match sqlite_path(url) {
+            Some(path) => {
+                // Noted before: entries are only added meanwhile.
+                let noted = sqlite::audit::noted(&path);
+                Ok(Self::Sqlite(Mutex::new(sqlite::audit::open(&path)?), noted))
+            }
+            None => Ok(Self::Postgres(postgres::audit::open(url).await?)),
+        }
+    }
+
+    /// Where the trail ended, as the file beside an SQLite database says.
+    pub fn noted(&self) -> Option<Tip> {
+        match self {
+            Self::Sqlite(_, noted) => *noted,
+            Self::Postgres(_) => None,
+        }
+    }
+
+    /// The lanes that have entries, in order.
+    pub async fn lanes(&self) -> Result<Vec<i64>, StoreError> {
+        on!(self, lanes())
+    }
+
+    /// At most `limit` entries of a lane after a place, in order.
+    pub async fn after(
+        &self,
+        lane: i64,
+        place: i64,
+        limit: i64,
+    ) -> Result<Vec<Stored>, StoreError> {
+        on!(self, after(lane, place, limit))
+    }
+
+    /// At most `limit` heads after a number, in order.
+    pub async fn heads(&self, number: i64, limit: i64) -> Result<Vec<KeptHead>, StoreError> {
+        on!(self, heads(number, limit))
+    }
+}
