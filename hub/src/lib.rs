@@ -54,6 +54,7 @@ use service::token::Access;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
+use audit::interaction::AUDIT_EVENT;
 use config::{HubConfig, Reads};
 use error::HubError;
 use interaction::capabilities::Statement;
@@ -243,6 +244,9 @@ impl Hub {
         expected: Vec<Expected>,
         once: Option<Once>,
     ) -> Result<Vec<Written>, HubError> {
+        if writes.iter().any(|write| write.resource_type == AUDIT_EVENT) {
+            return Err(Refusal::method_not_allowed("GET").into());
+        }
         let audit = AuditEntry {
             request: caller.correlation.request_id().to_owned(),
             organisation: caller.organisation.as_str().to_owned(),

@@ -17,6 +17,7 @@ use service::negotiation::{json_only, json_or_binary};
 use service::refusal::Refusal;
 
 use crate::Hub;
+use crate::audit::interaction as audit;
 use crate::interaction::{
     self, bundle, capabilities, create, history, read, search, update, vread,
 };
@@ -79,6 +80,20 @@ fn searches() -> Vec<Offer> {
         ),
         offer(&["search-system"], "GET", "", on(On::Everything, S), get(search::get)),
         offer(&["search-system"], "POST", "/_search", on(On::Everything, S), post(search::post)),
+        offer(
+            &["search-type"],
+            "GET",
+            "/AuditEvent",
+            on(On::Named("AuditEvent"), S),
+            get(audit::search),
+        ),
+        offer(
+            &["search-type"],
+            "POST",
+            "/AuditEvent/_search",
+            on(On::Named("AuditEvent"), S),
+            post(audit::search_by_form),
+        ),
         offer(&["search-type"], "GET", "/{type}", on_type(S), get(search::get)),
         offer(&["search-type"], "POST", "/{type}/_search", on_type(S), post(search::post)),
         offer(
@@ -130,6 +145,13 @@ fn resources() -> Vec<Offer> {
             delete(interaction::delete::conditional),
         ),
         offer(&["history-type"], "GET", "/{type}/_history", on_type(S), get(history::of_type)),
+        offer(
+            &["read"],
+            "GET",
+            "/AuditEvent/{id}",
+            on(On::Named("AuditEvent"), R),
+            get(audit::read),
+        ),
         offer(&["read"], "GET", "/{type}/{id}", on_type(R), get(read::read)),
         offer(&["update"], "PUT", "/{type}/{id}", on_type(U), put(update::update)),
         offer(&["patch"], "PATCH", "/{type}/{id}", on_type(U), patch(interaction::patch::patch)),

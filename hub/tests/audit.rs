@@ -35,6 +35,10 @@ on_both_engines!(
     a_served_hub_moves_its_lines_and_makes_a_head_at_its_end,
     hubs_beside_each_other_leave_one_whole_trail,
     entries_of_an_earlier_version_begin_the_chain,
+    an_audit_event_is_found_by_patient_caller_and_time,
+    audit_events_come_newest_first_page_by_page,
+    an_audit_event_is_valid_and_says_who_asked_for_what,
+    no_one_can_write_an_audit_event,
 );
 
 /// An Ed25519 key of RFC 8410, section 10.3.
@@ -398,4 +402,157 @@ async fn a_hub_does_not_start_where_its_record_has_lost_its_end() {
     assert!(error.contains("lacks what was recorded last"), "{error}");
     std::fs::remove_file(format!("{}-head", path.display())).unwrap();
     Hub::open(config, Clock::System).await.unwrap();
+}
+
+/// What a page of AuditEvents says: the id's place, subtype and outcome of each.
+async fn told(kit: &Kit, query: &str) -> Vec<String> {
+    let bundle = kit.search(&format!("AuditEvent?{query}")).await;
+    let entries = bundle["entry"].as_array().cloned().unwrap_or_default();
+    let told = entries.iter().map(|entry| {
+        let event = &entry["resource"];
+        let (code, outcome) = (&event["subtype"][0]["code"], &event["outcome"]);
+        format!("{} {}", code.as_str().unwrap(), outcome.as_str().unwrap())
+    });
+    told.collect()
+}
+
+/// Moves the journal's lines, and finds whom they are about.
+async fn catch_up(kit: &Kit) {
+    kit.hub.audit.move_lines().await.unwrap();
+    hub::audit::subject::index(&kit.hub.store).await.unwrap();
+}
+
+async fn an_audit_event_is_found_by_patient_caller_and_time(kit: Kit) {
+    let number = "9000000009";
+    let patient = |id: &str, number: &str| {
+        format!(
+            r#"{{"resourceType":"Patient","id":"{id}","identifier":[{{"system":"https://fhir.nhs.uk/Id/nhs-number","value":"{number}"}}]}}"#
+        )
+    };
+    let observation = r#"{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/p"}}"#;
+    kit.put("Patient/p", &patient("p", number)).await;
+    kit.put("Patient/q", &patient("q", "9000000017")).await;
+    kit.put("Observation/o", observation).await;
+    for url in [
+        "Observation/o",
+        "Observation?patient=p",
+        &format!("Observation?patient.identifier=https://fhir.nhs.uk/Id/nhs-number%7C{number}"),
+        "Patient/q",
+        "Patient/nobody",
+    ] {
+        kit.get(url).await;
+    }
+    kit.delete("Observation/o").await;
+    catch_up(&kit).await;
+    let mut of_p = told(&kit, "patient=Patient/p").await;
+    of_p.sort();
+    assert_eq!(
+        of_p,
+        ["delete 0", "read 0", "search-type 0", "search-type 0", "update 0", "update 0"]
+    );
+    let mut of_q = told(&kit, "patient=q&agent:identifier=QWO").await;
+    of_q.sort();
+    assert_eq!(of_q, ["read 0", "update 0"]);
+    assert_eq!(told(&kit, "patient=nobody").await, ["read 4"]);
+    assert!(told(&kit, "agent:identifier=XXX").await.is_empty());
+    assert_eq!(told(&kit, "date=ge2020-01-01&date=lt2999").await.len(), 9);
+    assert!(told(&kit, "date=lt2020").await.is_empty());
+    for wrong in ["action=R", "patient=a/b", "date=ap2020", "patient=p&patient=q", "_count=x"] {
+        let answer = kit.get(&format!("AuditEvent?{wrong}")).await;
+        let outcome = answer.assert_refused(StatusCode::BAD_REQUEST);
+        assert!(outcome["issue"][0]["expression"][0].is_string(), "{outcome}");
+    }
+}
+
+async fn audit_events_come_newest_first_page_by_page(kit: Kit) {
+    for number in 0..7 {
+        kit.get(&format!("Patient/n{number}")).await;
+    }
+    catch_up(&kit).await;
+    let (mut next, mut ids) = (Some("AuditEvent?_count=3&date=gt2020".to_owned()), Vec::new());
+    let mut pages = 0;
+    while let Some(url) = next {
+        let bundle = kit.search(&url).await;
+        ids.extend(crate::kit::matches(&bundle));
+        next = crate::kit::link(&bundle, "next");
+        pages += 1;
+        // What comes meanwhile is newer.
+        kit.get("Patient/meanwhile").await;
+        catch_up(&kit).await;
+    }
+    assert_eq!(pages, 3);
+    assert_eq!(ids, ["1-7", "1-6", "1-5", "1-4", "1-3", "1-2", "1-1"]);
+}
+
+async fn an_audit_event_is_valid_and_says_who_asked_for_what(kit: Kit) {
+    let headers = [("x-request-id", "11111111-2222-4333-8444-555555555555")];
+    kit.send("GET", "/FHIR/R4/Patient/p/Observation?code=a", &headers, "").await;
+    let bundle = r#"{"resourceType":"Bundle","type":"transaction","entry":[
+        {"request":{"method":"PUT","url":"Patient/p"},"resource":{"resourceType":"Patient","id":"p"}},
+        {"request":{"method":"GET","url":"Patient/p"}}]}"#;
+    assert_eq!(kit.post("", bundle).await.status, StatusCode::OK);
+    kit.put("Patient/p", "{").await;
+    kit.get("Patient?name=a").await;
+    kit.delete("Patient/p").await;
+    catch_up(&kit).await;
+    let all = kit.search("AuditEvent").await;
+    let entries = all["entry"].as_array().unwrap();
+    assert!(entries.len() >= 5);
+    for entry in entries {
+        let text = entry["resource"].to_string();
+        let survey = fhir::validate::validate(text.as_bytes()).unwrap();
+        assert!(survey.issues.is_empty(), "{text}: {:?}", survey.issues);
+        let id = entry["resource"]["id"].as_str().unwrap();
+        assert_eq!(kit.search(&format!("AuditEvent/{id}")).await, entry["resource"]);
+        assert_eq!(crate::kit::matches(&kit.search(&format!("AuditEvent?_id={id}")).await), [id]);
+    }
+    let asked = |entry: &&Value| entry["resource"].to_string().contains("11111111-2222");
+    let event = &entries.iter().find(asked).unwrap()["resource"];
+    assert_eq!(event["agent"][0]["who"]["identifier"]["value"], "QWO");
+    assert_eq!(event["agent"][0]["requestor"], true);
+    let queries: Vec<&str> =
+        event["entity"].as_array().unwrap().iter().filter_map(|e| e["query"].as_str()).collect();
+    // GET /FHIR/R4/Patient/p/Observation?code=a
+    assert_eq!(queries, ["R0VUIC9GSElSL1I0L1BhdGllbnQvcC9PYnNlcnZhdGlvbj9jb2RlPWE="]);
+    assert_eq!(event["entity"][0]["what"]["reference"], "Patient/p");
+}
+
+async fn no_one_can_write_an_audit_event(kit: Kit) {
+    let event = r#"{"resourceType":"AuditEvent","id":"1-1","type":{"code":"rest"},"recorded":"2026-11-23T09:30:00Z","agent":[{"requestor":true}],"source":{"observer":{"display":"x"}}}"#;
+    kit.get("Patient/p").await;
+    catch_up(&kit).await;
+    let patch = r#"[{"op":"replace","path":"/outcome","value":"0"}]"#;
+    let answers = [
+        kit.post("AuditEvent", event).await,
+        kit.put("AuditEvent/1-1", event).await,
+        kit.put("AuditEvent?_id=1-1", event).await,
+        kit.delete("AuditEvent/1-1").await,
+        kit.delete("AuditEvent?_id=1-1").await,
+        kit.send(
+            "PATCH",
+            "/FHIR/R4/AuditEvent/1-1",
+            &[("content-type", "application/json-patch+json")],
+            patch,
+        )
+        .await,
+        kit.post(
+            "",
+            &format!(
+                r#"{{"resourceType":"Bundle","type":"transaction","entry":[{{"request":{{"method":"PUT","url":"AuditEvent/1-1"}},"resource":{event}}}]}}"#
+            ),
+        )
+        .await,
+    ];
+    for answer in answers {
+        answer.assert_refused(StatusCode::METHOD_NOT_ALLOWED);
+        assert!(answer.header("allow").contains("GET"), "{:?}", answer.headers);
+    }
+    kit.get("AuditEvent/1-99").await.assert_refused(StatusCode::NOT_FOUND);
+    kit.get("AuditEvent/x").await.assert_refused(StatusCode::NOT_FOUND);
+    kit.get("AuditEvent/1-1/_history/1").await.assert_refused(StatusCode::NOT_FOUND);
+    let statement = kit.search("metadata").await;
+    let resources = statement["rest"][0]["resource"].as_array().unwrap();
+    let own = resources.iter().find(|resource| resource["type"] == "AuditEvent").unwrap();
+    assert_eq!(own["interaction"].as_array().unwrap().len(), 2, "{own}");
+    assert_eq!(own["updateCreate"], false);
 }

@@ -13,6 +13,8 @@ const WORDS: usize = COUNT.div_ceil(64);
 pub struct ResourceType(u16);
 
 impl ResourceType {
+    /// AuditEvent
+    pub const AUDIT_EVENT: Self = Self::named("AuditEvent");
     /// `Binary`
     pub const BINARY: Self = Self::named("Binary");
     /// `Encounter`

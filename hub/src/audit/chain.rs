@@ -38,6 +38,7 @@ impl Tip {
     }
 
     /// Where the lane ends once this entry is added.
+    #[must_use]
     pub fn after(&self, recorded: i64, entry: &str) -> Self {
         let (lane, seq) = (self.lane, self.seq + 1);
         let mut hasher = Sha256::new();

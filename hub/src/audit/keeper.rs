@@ -15,6 +15,7 @@ use service::serve::Shutdown;
 use super::chain::Tip;
 use super::head::{Head, SigningKey};
 use super::lines::{self, LinesError};
+use super::subject;
 use crate::config::HubConfig;
 use crate::store::{Store, sqlite_path};
 
@@ -78,6 +79,9 @@ impl Keeper {
     async fn move_told(&self) {
         if let Err(error) = self.move_lines().await {
             tracing::warn!(cause = %error, "lines of the journal are not in the audit trail yet");
+        }
+        if let Err(error) = subject::index(&self.store).await {
+            tracing::warn!(cause = %error, "the audit trail's newest entries are not found by patient");
         }
     }
 

@@ -6,6 +6,9 @@
 //! | [`lines`] | the journal's lines -> the trail, each once |
 //! | [`head`] | where all lanes end, in one signed document |
 //! | [`keeper`] | what moves lines and makes heads while a hub serves |
+//! | [`subject`] | whom an entry is about |
+//! | [`event`] | an entry as an AuditEvent; pure |
+//! | [`interaction`] | `GET AuditEvent?…` and `GET AuditEvent/[id]` |
 //! | [`verify`] | what was altered, dropped, moved or cut off |
 //! | [`command`] | the same, for an operator |
 //!
@@ -14,7 +17,10 @@
 
 pub mod chain;
 pub mod command;
+pub mod event;
 pub mod head;
+pub mod interaction;
 pub mod keeper;
 pub mod lines;
+pub mod subject;
 pub mod verify;

@@ -20,6 +20,7 @@ use service::refusal::Refusal;
 use sha2::{Digest, Sha256};
 
 use crate::Hub;
+use crate::audit::interaction::{AUDIT_EVENT, is_searched};
 use crate::config::HubConfig;
 use crate::routes::{Offer, offers};
 use crate::search::supported;
@@ -143,20 +144,22 @@ fn resource(
     parameters: &SearchParameters,
 ) -> Value {
     let offered = |code: &str| offers.iter().any(|offer| offer.codes.contains(&code));
-    let searched = || parameters.of(resource_type).iter().filter(|p| supported(p));
+    let own = |p: &SearchParameter| resource_type != AUDIT_EVENT || is_searched(p.code);
+    let searched = || parameters.of(resource_type).iter().filter(|p| supported(p) && own(p));
     let references = || references(parameters);
     let name = |(t, p): (ResourceType, &SearchParameter)| Value::from(format!("{t}:{}", p.code));
     let include = references().filter(|(from, _)| *from == resource_type).map(name).collect();
-    let reverse =
-        references().filter(|(_, p)| p.targets.contains(&resource_type)).map(name).collect();
+    let refers = |p: &SearchParameter| p.targets.contains(&resource_type);
+    let reverse = references().filter(|(_, p)| refers(p) && resource_type != AUDIT_EVENT);
+    let reverse = reverse.map(name).collect();
     let mut resource = json!({
         "type": resource_type.as_str(),
         "interaction": interactions(offers),
         "versioning": "versioned",
         "readHistory": offered("vread"),
-        "updateCreate": config.client_ids(),
+        "updateCreate": offered("update") && config.client_ids(),
         "conditionalCreate": offered("conditional-create"),
-        "conditionalRead": "full-support",
+        "conditionalRead": if offered("vread") { "full-support" } else { "not-supported" },
         "conditionalUpdate": offered("conditional-update"),
         "conditionalDelete": if offered("conditional-delete") { "single" } else { "not-supported" },
         "referencePolicy": ["literal", "logical"],
@@ -186,7 +189,8 @@ fn interactions(offers: &[&Offer]) -> Vec<Value> {
 fn of_type(offers: &[Offer], resource_type: ResourceType) -> Vec<&Offer> {
     let own = |offer: &&Offer| {
         let first = offer.url.split('/').nth(1).unwrap_or_default();
-        first == "{type}" || first == resource_type.as_str()
+        // The audit trail is read alone: what is offered of all types is not offered of it.
+        (first == "{type}" && resource_type != AUDIT_EVENT) || first == resource_type.as_str()
     };
     offers.iter().filter(own).collect()
 }
@@ -223,7 +227,7 @@ fn each_once(offers: &[&Offer], kind: fn(&str) -> bool) -> impl Iterator<Item = 
 fn references(
     parameters: &SearchParameters,
 ) -> impl Iterator<Item = (ResourceType, &SearchParameter)> {
-    ResourceType::all().flat_map(|t| {
+    ResourceType::all().filter(|t| *t != AUDIT_EVENT).flat_map(|t| {
         let searched = parameters.of(t).iter().filter(|p| supported(p));
         searched.filter(|p| p.kind == ParameterKind::Reference).map(move |p| (t, p))
     })

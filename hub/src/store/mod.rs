@@ -46,7 +46,7 @@ use crate::registration::outbox::{Depth, Known, Outcome, Task};
 use generation::{Generation, Knowledge};
 use history::{History, Past};
 use query::{Found, Query, Step, Stepped};
-use trail::Lines;
+use trail::{Lines, Recorded, Subjects};
 use vocabulary::Vocabulary;
 use write::{Batch, Conflict, Kept, Version, Written};
 
@@ -359,6 +359,24 @@ impl Store {
     /// Where the lanes of the audit trail end, all at one moment.
     pub async fn audit_tips(&self) -> Result<Vec<Tip>, StoreError> {
         on!(self, engine => engine.audit_tips().await)
+    }
+
+    /// Entries of the audit trail that a generated query finds: lane, place, time, entry.
+    pub async fn audit_entries(&self, query: &Query) -> Result<Vec<Recorded>, StoreError> {
+        on!(self, engine => engine.audit_entries(query).await)
+    }
+
+    /// Ids of patients that a generated query finds, each with two numbers.
+    pub async fn audit_patients(
+        &self,
+        query: &Query,
+    ) -> Result<Vec<(i64, i64, String)>, StoreError> {
+        on!(self, engine => engine.audit_patients(query).await)
+    }
+
+    /// Notes of which patients entries of the audit trail are.
+    pub async fn take_subjects(&self, subjects: Subjects) -> Result<(), StoreError> {
+        on!(self, engine => engine.take_subjects(subjects).await)
     }
 
     /// Up to which byte the lines of a journal's closed file are in the audit trail.

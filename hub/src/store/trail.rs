@@ -26,6 +26,30 @@ pub struct Stored {
 /// A head as it was kept: its number, and the signed document.
 pub type KeptHead = (i64, String);
 
+/// An entry of the trail that is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its lane.
+    pub lane: i64,
+    /// Its place there.
+    pub seq: i64,
+    /// When it was recorded, in microseconds since 1970.
+    pub recorded: i64,
+    /// The entry, as JSON.
+    pub entry: String,
+}
+
+/// Of which patients the next entries of a lane are.
+#[derive(Debug, Clone)]
+pub struct Subjects {
+    /// The lane.
+    pub lane: i64,
+    /// Up to which place its entries were looked at.
+    pub to: i64,
+    /// Patient's id, when it was recorded, place.
+    pub rows: Vec<(String, i64, i64)>,
+}
+
 /// Lines of a journal's closed file, on their way into the trail.
 #[derive(Debug, Clone)]
 pub struct Lines {

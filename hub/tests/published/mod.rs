@@ -51,7 +51,9 @@ fn examples() -> Vec<Example> {
     if files.is_empty() {
         eprintln!("skipped: the example data is not beside this project");
     }
-    files.iter().map(|file| example(std::fs::read_to_string(file).unwrap())).collect()
+    let examples = files.iter().map(|file| example(std::fs::read_to_string(file).unwrap()));
+    // No one can write an AuditEvent.
+    examples.filter(|example| example.resource_type != ResourceType::AUDIT_EVENT).collect()
 }
 
 fn example(text: String) -> Example {

@@ -80,11 +80,17 @@ fn word<'v>(value: &'v Value, name: &str) -> &'v str {
     value[name].as_str().unwrap()
 }
 
+/// Types that are stored as they are sent: not the audit trail, which has few parameters of its own.
+fn stored_types() -> impl Iterator<Item = ResourceType> {
+    ResourceType::all().filter(|t| *t != ResourceType::AUDIT_EVENT)
+}
+
 /// The types that a base stands for.
 fn types(base: &str) -> Vec<ResourceType> {
     match base {
-        "Resource" => ResourceType::all().collect(),
-        "DomainResource" => ResourceType::all().filter(|t| !BARE.contains(&t.as_str())).collect(),
+        "Resource" => stored_types().collect(),
+        "DomainResource" => stored_types().filter(|t| !BARE.contains(&t.as_str())).collect(),
+        "AuditEvent" => Vec::new(),
         _ => vec![base.parse().unwrap()],
     }
 }

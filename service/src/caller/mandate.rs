@@ -30,7 +30,7 @@ impl Mandate {
             user: None,
             role: None,
             purpose: Purpose::DirectCare,
-            scopes: Scopes::parse("system/*.cruds", false),
+            scopes: Scopes::parse("system/*.cruds system/AuditEvent.rs", false),
             gateway: None,
         }
     }

@@ -147,14 +147,27 @@ impl Caller {
         if self.may(resource_type, rights) {
             return Ok(());
         }
-        let text = format!(
-            "The token's scopes do not allow this: it takes system/{resource_type}.{rights}, or \
-             user/{resource_type}.{rights} in a user's name."
-        );
-        let challenge = HeaderValue::from_static("Bearer error=\"insufficient_scope\"");
-        Err(Refusal::error(StatusCode::FORBIDDEN, IssueCode::Forbidden, text)
-            .with_header(WWW_AUTHENTICATE, challenge))
+        Err(insufficient(resource_type, rights))
     }
+
+    /// Refuses with 403 unless a scope that names the type grants these rights on it.
+    pub fn require_named(&self, resource_type: &str, rights: Rights) -> Result<(), Refusal> {
+        if self.mandate.scopes.name(resource_type, rights) {
+            return Ok(());
+        }
+        Err(insufficient(resource_type, rights))
+    }
+}
+
+/// The scopes do not grant these rights on a type.
+fn insufficient(resource_type: &str, rights: Rights) -> Refusal {
+    let text = format!(
+        "The token's scopes do not allow this: it takes system/{resource_type}.{rights}, or \
+         user/{resource_type}.{rights} in a user's name."
+    );
+    let challenge = HeaderValue::from_static("Bearer error=\"insufficient_scope\"");
+    Refusal::error(StatusCode::FORBIDDEN, IssueCode::Forbidden, text)
+        .with_header(WWW_AUTHENTICATE, challenge)
 }
 
 /// Middleware: finds out who asks, or refuses with 401 or 403.

@@ -99,6 +99,12 @@ impl Scopes {
         here.fold(Rights(0), |all, (_, rights)| all.and(*rights)).has(rights)
     }
 
+    /// Whether they grant these rights on a type by its name: `*` does not.
+    pub fn name(&self, resource_type: &str, rights: Rights) -> bool {
+        let here = self.granted.iter().filter(|(name, _)| name == resource_type);
+        here.fold(Rights(0), |all, (_, rights)| all.and(*rights)).has(rights)
+    }
+
     /// Whether they grant anything at all.
     pub fn grant_something(&self) -> bool {
         !self.granted.is_empty()
@@ -121,6 +127,8 @@ pub enum On {
     Everything,
     /// This type.
     Type(&'static str),
+    /// This type, which a scope must name: one for all types does not do.
+    Named(&'static str),
     /// The type that this part of the URL names.
     Part(&'static str),
     /// Something, whatever it is: each entry of a Bundle has needs of its own.
@@ -139,10 +147,14 @@ pub async fn permit(
     let resource_type = match needs.on {
         On::Entries if caller.mandate.scopes.grant_something() => return next.run(request).await,
         On::Everything | On::Entries => ANY,
-        On::Type(resource_type) => resource_type,
+        On::Type(resource_type) | On::Named(resource_type) => resource_type,
         On::Part(part) => named(part),
     };
-    match caller.require(resource_type, needs.rights) {
+    let permitted = match needs.on {
+        On::Named(resource_type) => caller.require_named(resource_type, needs.rights),
+        _ => caller.require(resource_type, needs.rights),
+    };
+    match permitted {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
@@ -161,6 +173,13 @@ mod tests {
         assert!(scopes.allow("Condition", Rights::READ) && scopes.allow(ANY, Rights::READ));
         assert!(!scopes.allow("Condition", Rights::SEARCH) && !scopes.allow(ANY, RS));
         assert!(!scopes.allow("Patient", Rights::UPDATE));
+    }
+
+    #[test]
+    fn a_type_is_named_by_a_scope_of_its_own_alone() {
+        let scopes = Scopes::parse("system/*.cruds system/AuditEvent.s", false);
+        assert!(scopes.name("AuditEvent", Rights::SEARCH));
+        assert!(!scopes.name("AuditEvent", RS) && !scopes.name("Patient", Rights::READ));
     }
 
     #[test]

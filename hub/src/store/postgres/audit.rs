@@ -14,8 +14,8 @@ use sqlx::{AssertSqlSafe, Row};
 use super::{Postgres, WAIT_TIME_MAX, WRITERS_MAX};
 use crate::audit::chain::Tip;
 use crate::store::StoreError;
-use crate::store::query::LANES;
-use crate::store::trail::{KeptHead, Lines, Stored};
+use crate::store::query::{LANES, Query};
+use crate::store::trail::{KeptHead, Lines, Recorded, Stored, Subjects};
 
 /// The lock of the first block of lanes ("audit" in ASCII, shifted); those of the others follow it.
 const BLOCK_LOCK: i64 = 0x6175_6469_7400_0000;
@@ -164,6 +164,46 @@ impl Postgres {
         // Only names fixed in this crate are in it.
         let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.pool).await?;
         Ok(rows.iter().map(read_tip).collect::<Result<_, _>>()?)
+    }
+
+    pub(in crate::store) async fn audit_entries(
+        &self,
+        query: &Query,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let rows = super::statement(query).fetch_all(&self.pool).await?;
+        let read = |row: &PgRow| {
+            let (lane, seq) = (row.try_get(0)?, row.try_get(1)?);
+            Ok(Recorded { lane, seq, recorded: row.try_get(2)?, entry: row.try_get(3)? })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    pub(in crate::store) async fn audit_patients(
+        &self,
+        query: &Query,
+    ) -> Result<Vec<(i64, i64, String)>, StoreError> {
+        let rows = super::statement(query).fetch_all(&self.pool).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+    }
+
+    pub(in crate::store) async fn take_subjects(
+        &self,
+        Subjects { lane, to, rows }: Subjects,
+    ) -> Result<(), StoreError> {
+        let (mut patients, mut times, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        for (patient, recorded, seq) in rows {
+            patients.push(patient);
+            times.push(recorded);
+            places.push(seq);
+        }
+        let sql = "WITH entered AS (INSERT INTO audit_subject (patient, recorded, lane, seq) \
+                   SELECT patient, recorded, $1, seq FROM unnest($3::text[], $4::bigint[], \
+                   $5::bigint[]) AS t (patient, recorded, seq) ON CONFLICT DO NOTHING) \
+                   INSERT INTO audit_indexed (lane, seq) VALUES ($1, $2) \
+                   ON CONFLICT (lane) DO UPDATE SET seq = greatest(audit_indexed.seq, $2)";
+        let statement = sqlx::query(sql).bind(lane).bind(to).bind(patients).bind(times);
+        statement.bind(places).execute(&self.pool).await?;
+        Ok(())
     }
 
     pub(in crate::store) async fn journal_moved(&self, file: &str) -> Result<i64, StoreError> {

@@ -4,12 +4,12 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params, params_from_iter};
 
 use crate::audit::chain::{Link, Tip, from_hex, hex};
 use crate::store::StoreError;
-use crate::store::query::LANES;
-use crate::store::trail::{KeptHead, Lines, Stored};
+use crate::store::query::{LANES, Query};
+use crate::store::trail::{KeptHead, Lines, Recorded, Stored, Subjects};
 
 /// The one lane.
 const LANE: i64 = 1;
@@ -158,12 +158,36 @@ pub(super) fn moved(connection: &Connection, file: &str) -> rusqlite::Result<i64
     Ok(moved.unwrap_or_default())
 }
 
+/// Entries that a generated query finds: lane, place, time, entry.
+pub(super) fn entries(connection: &Connection, query: &Query) -> rusqlite::Result<Vec<Recorded>> {
+    let mut statement = connection.prepare_cached(query.sql())?;
+    let rows = statement.query_map(params_from_iter(query.arguments()), |row| {
+        let (lane, seq) = (row.get(0)?, row.get(1)?);
+        Ok(Recorded { lane, seq, recorded: row.get(2)?, entry: row.get(3)? })
+    })?;
+    rows.collect()
+}
+
+/// Ids of patients that a generated query finds, each with two numbers.
+pub(super) fn patients(
+    connection: &Connection,
+    query: &Query,
+) -> rusqlite::Result<Vec<(i64, i64, String)>> {
+    let mut statement = connection.prepare_cached(query.sql())?;
+    let rows = statement.query_map(params_from_iter(query.arguments()), |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    })?;
+    rows.collect()
+}
+
 /// What the trail is given besides what writes leave in it.
 pub(super) enum Given {
     /// Lines of a journal.
     Lines(Lines),
     /// A head, and when it was made.
     Head(i64, String),
+    /// Of which patients entries are.
+    Subjects(Subjects),
     /// That a journal's file is gone.
     Gone(String),
 }
@@ -185,6 +209,17 @@ pub(super) fn take(connection: &Connection, given: &Given) -> Result<(), StoreEr
         Given::Head(recorded, document) => {
             let sql = "INSERT INTO audit_head (recorded, document) VALUES (?1, ?2)";
             connection.prepare_cached(sql)?.execute(params![recorded, document])?;
+        }
+        Given::Subjects(Subjects { lane, to, rows }) => {
+            let sql = "INSERT OR IGNORE INTO audit_subject (patient, recorded, lane, seq) \
+                       VALUES (?1, ?2, ?3, ?4)";
+            let mut insert = connection.prepare_cached(sql)?;
+            for (patient, recorded, seq) in rows {
+                insert.execute(params![patient, recorded, lane, seq])?;
+            }
+            let sql = "INSERT INTO audit_indexed (lane, seq) VALUES (?1, ?2) \
+                       ON CONFLICT (lane) DO UPDATE SET seq = max(seq, excluded.seq)";
+            connection.prepare_cached(sql)?.execute([lane, to])?;
         }
         Given::Gone(file) => {
             let sql = "DELETE FROM audit_journal WHERE name = ?1";

@@ -35,7 +35,7 @@ use audit::Given;
 use super::StoreError;
 use super::generation::Knowledge;
 use super::query::Query;
-use super::trail::Lines;
+use super::trail::{Lines, Recorded, Subjects};
 use super::vocabulary::Vocabulary;
 use super::write::{Batch, Kept, Method, Version, Written};
 use crate::audit::chain::Tip;
@@ -218,6 +218,21 @@ impl Sqlite {
 
     pub(super) async fn audit_tips(&self) -> Result<Vec<Tip>, StoreError> {
         self.with_reader(|c| Ok(vec![audit::tip(c)?]))
+    }
+
+    pub(super) async fn audit_entries(&self, query: &Query) -> Result<Vec<Recorded>, StoreError> {
+        self.with_reader(|c| Ok(audit::entries(c, query)?))
+    }
+
+    pub(super) async fn audit_patients(
+        &self,
+        query: &Query,
+    ) -> Result<Vec<(i64, i64, String)>, StoreError> {
+        self.with_reader(|c| Ok(audit::patients(c, query)?))
+    }
+
+    pub(super) async fn take_subjects(&self, subjects: Subjects) -> Result<(), StoreError> {
+        self.writer.give(Given::Subjects(subjects)).await
     }
 
     pub(super) async fn journal_moved(&self, file: &str) -> Result<i64, StoreError> {

@@ -25,3 +25,11 @@ CREATE TABLE audit_head (
     document TEXT COLLATE "C" NOT NULL
 );
 CREATE TABLE audit_journal (name TEXT COLLATE "C" PRIMARY KEY, moved BIGINT NOT NULL);
+
+CREATE INDEX audit_by_time ON audit (recorded, lane, seq);
+CREATE TABLE audit_indexed (lane BIGINT PRIMARY KEY, seq BIGINT NOT NULL);
+CREATE TABLE audit_subject (
+    patient TEXT COLLATE "C" NOT NULL, recorded BIGINT NOT NULL, lane BIGINT NOT NULL, seq BIGINT NOT NULL,
+    PRIMARY KEY (patient, recorded, lane, seq)
+);
+CREATE INDEX audit_subject_by_place ON audit_subject (lane, seq);
