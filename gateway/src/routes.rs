@@ -48,8 +48,8 @@ pub fn router(health: GatewayHealth) -> Router {
         )
         .layer(from_fn(json_only))
         .merge(search_routes)
-        .layer(from_fn_with_state(gateway.journal().clone(), record))
-        .layer(from_fn_with_state(gateway.gatekeeper().clone(), identify));
+        .layer(from_fn_with_state(gateway.gatekeeper().clone(), identify))
+        .layer(from_fn_with_state(gateway.journal().clone(), record));
     let open_routes = Router::new()
         .route("/FHIR/R4/metadata", get(capabilities::capabilities).fallback(only_get))
         .layer(from_fn(json_only));

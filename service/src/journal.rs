@@ -2,8 +2,10 @@
 //!
 //! A line survives a killed process as soon as it is written (the kernel has it) and a power cut
 //! within [`SYNC_EVERY`], or at once if it was opened [to disk](Journal::to_disk). A file is closed when
-//! its lines are to be moved to where they stay; a closed file never changes. The file is append-only and readable by its owner alone: a line may hold
-//! the query that was asked, and so a patient's number.
+//! its lines are to be moved to where they stay; a closed file never changes. Files are append-only and
+//! readable by their owner alone: a line may hold the query that was asked, and so a patient's number.
+//!
+//! [`record`] goes around [`identify`](crate::caller::identify): who is refused there has a line too.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -21,6 +23,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use crate::caller::Caller;
+use crate::caller::mandate::Asker;
 use crate::clock::Clock;
 use crate::refusal::Refusal;
 
@@ -55,16 +58,38 @@ pub struct Detail(pub String);
 #[derive(Debug, Clone, Copy)]
 pub struct InStore;
 
+/// Put into a response's extensions by a service whose answer is about these patients: their ids there.
+#[derive(Debug, Clone)]
+pub struct Patients(pub Vec<String>);
+
+/// Put into a response's extensions where it could not be told who asks.
+#[derive(Debug, Clone)]
+pub struct Unidentified {
+    /// The request's id.
+    pub request: String,
+    /// The organisation that the client certificate names, if there was one.
+    pub connected: Option<String>,
+    /// Why.
+    pub cause: String,
+}
+
 #[derive(Serialize)]
 struct Line<'a> {
     recorded: &'a str,
     request: &'a str,
-    organisation: &'a str,
+    #[serde(flatten)]
+    asker: &'a Asker,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connected: Option<&'a str>,
     method: &'a str,
     target: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
     status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    patients: &'a [String],
 }
 
 impl Journal {
@@ -229,27 +254,27 @@ fn sync_while_open(journal: &Weak<Inner>) {
 }
 
 /// Middleware: journals the interaction, and answers 507 or 503 instead if that cannot be done.
-pub async fn record(
-    State(journal): State<Journal>,
-    caller: Option<axum::Extension<Caller>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub async fn record(State(journal): State<Journal>, request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let target = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
     let response = next.run(request).await;
     if response.extensions().get::<InStore>().is_some() {
         return response;
     }
-    let recorded = format_instant(journal.inner.clock.now_micros());
+    let noted = response.extensions();
+    let (caller, unidentified) = (noted.get::<Caller>(), noted.get::<Unidentified>());
+    let request = caller.map(|caller| caller.correlation.request_id());
     let line = Line {
-        recorded: &recorded,
-        request: caller.as_ref().map_or("", |caller| caller.correlation.request_id()),
-        organisation: caller.as_ref().map_or("", |caller| caller.organisation.as_str()),
+        recorded: &format_instant(journal.inner.clock.now_micros()),
+        request: request.or(unidentified.map(|who| who.request.as_str())).unwrap_or_default(),
+        asker: &caller.map(Asker::from).unwrap_or_default(),
+        connected: unidentified.and_then(|who| who.connected.as_deref()),
         method: method.as_str(),
         target: &target,
-        detail: response.extensions().get::<Detail>().map(|detail| detail.0.as_str()),
+        detail: noted.get::<Detail>().map(|detail| detail.0.as_str()),
         status: response.status().as_u16(),
+        refused: unidentified.map(|who| who.cause.as_str()),
+        patients: noted.get::<Patients>().map_or(&[], |patients| &patients.0),
     };
     match journal.keep(&line).await {
         Ok(()) => response,
@@ -289,16 +314,31 @@ mod tests {
         assert_eq!(path, Path::new("b/hub-QWO-audit.ndjson"));
     }
 
-    fn line(status: u16) -> Line<'static> {
+    fn line(asker: &Asker, status: u16) -> Line<'_> {
         Line {
             recorded: "r",
             request: "q",
-            organisation: "QWO",
+            asker,
+            connected: None,
             method: "GET",
             target: "/a",
             detail: None,
             status,
+            refused: None,
+            patients: &[],
         }
+    }
+
+    #[test]
+    fn a_line_says_what_is_known_and_no_more() {
+        let text = serde_json::to_string(&line(&Asker::default(), 401)).unwrap();
+        let known = r#"{"recorded":"r","request":"q","organisation":"","method":"GET","target":"/a","status":401}"#;
+        assert_eq!(text, known);
+        let patients = ["a".to_owned(), "b".to_owned()];
+        let asker = Asker { user: Some("dr".into()), ..Asker::default() };
+        let line = Line { patients: &patients, ..line(&asker, 200) };
+        let text = serde_json::to_string(&line).unwrap();
+        assert!(text.contains(r#""user":"dr""#) && text.ends_with(r#""patients":["a","b"]}"#));
     }
 
     #[test]
@@ -308,7 +348,7 @@ mod tests {
         std::fs::write(&file, "torn").unwrap();
         let journal = Journal::open(&file, Clock::fixed(0)).unwrap();
         for status in [200, 404] {
-            journal.append(&line(status)).unwrap();
+            journal.append(&line(&Asker::default(), status)).unwrap();
         }
         let text = std::fs::read_to_string(&file).unwrap();
         let lines: Vec<&str> = text.lines().collect();
@@ -326,10 +366,10 @@ mod tests {
         journal.close_file().unwrap();
         assert_eq!(journal.closed_files().unwrap(), Vec::<PathBuf>::new());
         for status in [200, 404] {
-            journal.append(&line(status)).unwrap();
+            journal.append(&line(&Asker::default(), status)).unwrap();
             journal.close_file().unwrap();
         }
-        journal.append(&line(500)).unwrap();
+        journal.append(&line(&Asker::default(), 500)).unwrap();
         let closed = journal.closed_files().unwrap();
         let read = |file: &PathBuf| std::fs::read_to_string(file).unwrap();
         let texts: Vec<String> = closed.iter().chain([&file]).map(read).collect();
@@ -350,7 +390,7 @@ mod tests {
         let writers = (200..216).map(|status| {
             let journal = journal.clone();
             tokio::spawn(async move {
-                journal.keep(&line(status)).await.unwrap();
+                journal.keep(&line(&Asker::default(), status)).await.unwrap();
                 journal.close_file().unwrap();
             })
         });

@@ -3,6 +3,7 @@
 use fhir::identifier::OdsCode;
 use serde::{Deserialize, Serialize};
 
+use super::Caller;
 use super::scope::Scopes;
 
 /// What a token says beside the organisation. Two that are equal have the same rights.
@@ -32,6 +33,44 @@ impl Mandate {
             purpose: Purpose::DirectCare,
             scopes: Scopes::parse("system/*.cruds system/AuditEvent.rs", false),
             gateway: None,
+        }
+    }
+}
+
+/// Who asks, as the audit trail has it. What nobody said is left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Asker {
+    /// The organisation's ODS code; empty if it is not known who asked.
+    pub organisation: String,
+    /// The system.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub system: String,
+    /// The person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The person's role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<Purpose>,
+    /// The organisation whose gateway passed the question on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
+}
+
+impl From<&Caller> for Asker {
+    fn from(Caller { organisation, mandate, .. }: &Caller) -> Self {
+        let Mandate { system, user, role, purpose, gateway, .. } = &**mandate;
+        Self {
+            organisation: organisation.as_str().to_owned(),
+            system: system.clone(),
+            user: user.clone(),
+            role: role.clone(),
+            // A caller of open mode brings no token, and so no purpose.
+            purpose: (!system.is_empty()).then_some(*purpose),
+            gateway: gateway.as_ref().map(|gateway| gateway.as_str().to_owned()),
         }
     }
 }

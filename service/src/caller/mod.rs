@@ -37,6 +37,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Region, Security, SecurityMode, Server};
 use crate::correlation::Correlation;
+use crate::journal::Unidentified;
 use crate::refusal::Refusal;
 use crate::serve::Shutdown;
 use crate::tls::peer::Peer;
@@ -170,7 +171,8 @@ fn insufficient(resource_type: &str, rights: Rights) -> Refusal {
         .with_header(WWW_AUTHENTICATE, challenge)
 }
 
-/// Middleware: finds out who asks, or refuses with 401 or 403.
+/// Middleware: finds out who asks, or refuses with 401 or 403. What it found is told to the layers
+/// around it too: the journal has a line of either.
 pub async fn identify(
     State(gatekeeper): State<Gatekeeper>,
     mut request: Request,
@@ -178,12 +180,23 @@ pub async fn identify(
 ) -> Response {
     match gatekeeper.identify(&request) {
         Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
+            request.extensions_mut().insert(caller.clone());
+            let mut response = next.run(request).await;
+            response.extensions_mut().insert(caller);
+            response
         }
         Err(denied) => {
             tracing::info!(cause = %denied, "a caller was refused");
-            refused(denied).into_response()
+            let correlation = request.extensions().get::<Correlation>().cloned();
+            let correlation = correlation.unwrap_or_else(|| Correlation::of(request.headers()));
+            let peer = request.extensions().get::<Peer>();
+            let mut response = refused(denied).into_response();
+            response.extensions_mut().insert(Unidentified {
+                request: correlation.request_id().to_owned(),
+                connected: peer.map(|peer| peer.organisation.as_str().to_owned()),
+                cause: denied.to_string(),
+            });
+            response
         }
     }
 }
