@@ -207,9 +207,13 @@ impl Site {
         Person { site: self, client, organisation: organisation.to_owned(), thumbprint }
     }
 
-    /// The lines of the hub's journal.
-    fn journal(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("hub-QHM-audit.ndjson")).unwrap()
+    /// The AuditEvents that this person is shown.
+    async fn events(&self, who: &Person<'_>, query: &str) -> Vec<Value> {
+        let path = format!("/AuditEvent?_count=500&{query}");
+        let (status, bundle) = who.get(&self.hub, &path, "user/AuditEvent.rs").await;
+        assert_eq!(status, StatusCode::OK, "{bundle}");
+        let entries = bundle["entry"].as_array().cloned().unwrap_or_default();
+        entries.into_iter().map(|entry| entry["resource"].clone()).collect()
     }
 }
 
@@ -300,9 +304,19 @@ async fn a_gateway_asks_each_region_with_a_token_of_its_own_in_the_callers_name(
     .await;
     // Of the region that refuses everybody it is said that it is missing.
     assert!(found.to_string().contains("QWO"), "{found}");
-    let line = |line: &&str| line.contains("/_search") && line.contains("\"organisation\":\"QWO\"");
-    let journal = site.journal();
-    assert!(journal.lines().any(|text| line(&text)), "{journal}");
+    // The nurse's region is an agent of the event, and so is its gateway; so is the nurse.
+    let event = eventually("the audit event", REGISTRATION_TIME_MAX, async || {
+        let events = site.events(&nurse, "agent:identifier=QWO").await;
+        events.into_iter().find(|event| event["subtype"][0]["code"] == "search-type")
+    })
+    .await;
+    let agents = event["agent"].as_array().unwrap();
+    let code = |agent: &Value| agent["type"]["coding"][0]["code"].as_str().unwrap().to_owned();
+    assert_eq!(agents.iter().map(code).collect::<Vec<_>>(), ["110153", "110152", "IRCP", "TRANS"]);
+    assert_eq!(agents[2]["role"][0]["text"], "R8000");
+    assert_eq!(event["purposeOfEvent"][0]["coding"][0]["code"], "TREAT");
+    assert!(event["entity"][0]["what"]["reference"].as_str().unwrap().starts_with("Patient/"));
+    assert!(fhir::validate::validate(event.to_string().as_bytes()).unwrap().issues.is_empty());
 
     let asked = site.asked.lock().unwrap().clone();
     assert!(!asked.is_empty());
@@ -417,4 +431,42 @@ async fn scopes_hold_on_every_way_to_a_resource_of_a_hub() {
     assert!(replies["entry"][0]["response"]["status"].to_string().contains("403"), "{replies}");
     let (_, count) = clerk.get(&site.hub, "/Observation?_summary=count", all).await;
     assert_eq!(count["total"], 1, "nothing was written that was forbidden");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organisation_sees_the_audit_events_that_it_takes_part_in() {
+    let site = Site::start().await;
+    let (clerk, nurse) = (site.caller("QHM", 15), site.caller("QWO", 16));
+    let (status, _) = clerk.ask("POST", &site.hub, "", "system/*.cruds", record()).await;
+    assert_eq!(status, StatusCode::OK);
+    nurse.get(&site.hub, "/Patient", "user/Patient.rs").await;
+    // One who sends no token is known by the certificate alone.
+    let answer = nurse.client.get(format!("{}/Patient", site.hub)).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    let refused = eventually("the refusal", REGISTRATION_TIME_MAX, async || {
+        let events = site.events(&nurse, "").await;
+        events.into_iter().find(|event| event["outcomeDesc"] == "there is no token")
+    })
+    .await;
+    assert_eq!(refused["outcome"], "4");
+    assert_eq!(refused["agent"][0]["who"]["identifier"]["value"], "QWO");
+    let (all, own) = (site.events(&clerk, "").await, site.events(&nurse, "").await);
+    let takes_part = |event: &Value, ods: &str| {
+        let agents = event["agent"].as_array().unwrap();
+        let asks = |agent: &&Value| agent["type"]["coding"][0]["code"] != "110152";
+        let mut asking = agents.iter().filter(asks);
+        asking.any(|agent| agent["who"]["identifier"]["value"] == ods)
+    };
+    assert!(own.iter().all(|event| takes_part(event, "QWO")), "{own:?}");
+    let hidden = all.iter().find(|event| takes_part(event, "QHM")).unwrap();
+    let path = format!("/AuditEvent/{}", hidden["id"].as_str().unwrap());
+    let (status, _) = nurse.get(&site.hub, &path, "user/AuditEvent.rs").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(site.events(&nurse, "agent:identifier=QHM").await.is_empty());
+    for scope in ["system/*.cruds", "user/AuditEvent.r", "system/Patient.rs"] {
+        for (method, path) in [("GET", "/AuditEvent"), ("POST", "/AuditEvent/_search")] {
+            let (status, _) = clerk.ask(method, &site.hub, path, scope, String::new()).await;
+            assert_eq!(status, StatusCode::FORBIDDEN, "{scope}");
+        }
+    }
 }

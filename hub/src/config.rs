@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use fhir::identifier::OdsCode;
 use serde::{Deserialize, Serialize};
 use service::config::{Admin, ConfigError, Region, Security, SecurityMode, Server};
 use service::tls::TlsConfig;
@@ -107,6 +108,28 @@ pub struct AuditConfig {
     pub reads: Reads,
     /// The key that heads of the trail are signed with (Ed25519, PEM); without it they are unsigned.
     pub signing_key_file: Option<PathBuf>,
+    /// Who is sent each head, to keep it where we cannot change it.
+    pub witnesses: Vec<Witness>,
+    /// Whose heads we keep.
+    pub witnessed: Vec<Witnessed>,
+}
+
+/// `[[audit.witnesses]]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witness {
+    /// Where heads are sent: another region's hub, at `/audit/heads`.
+    pub url: String,
+}
+
+/// `[[audit.witnessed]]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witnessed {
+    /// The region.
+    pub ods: OdsCode,
+    /// The public half of the key that its heads are signed with (Ed25519, PEM).
+    pub public_key_file: PathBuf,
 }
 
 /// What a line of the journal survives before its answer leaves.
@@ -136,6 +159,12 @@ impl HubConfig {
                 let text = format!("registration.{key} must lie between 1 and {PERIOD_S_MAX}");
                 return Err(ConfigError::Refused(text));
             }
+        }
+        let secure = self.security.mode == SecurityMode::Enforced;
+        let scheme = if secure { "https://" } else { "http" };
+        if self.audit.witnesses.iter().any(|witness| !witness.url.starts_with(scheme)) {
+            let text = format!("audit.witnesses: each url must begin with {scheme}");
+            return Err(ConfigError::Refused(text));
         }
         let token = self.locator.as_ref().and_then(|locator| locator.token.as_ref());
         token.map_or(Ok(()), TokenConfig::check)

@@ -10,6 +10,7 @@
 //! | [`store`] | versions, index, writer, on SQLite and PostgreSQL |
 //! | [`import`] | folders and files into the record, without HTTP |
 //! | [`reindex`] | the index made anew while the record is in use |
+//! | [`purge`] | a resource's content erased for good |
 //! | [`audit`] | a trail that shows what was done to it |
 //! | [`registration`] | outbox -> record locator; what it holds, compared |
 //! | `command` | how commands ask a hub that serves the record |
@@ -30,12 +31,14 @@ pub mod health;
 pub mod import;
 pub mod interaction;
 pub mod operation;
+pub mod purge;
 pub mod registration;
 pub mod reindex;
 pub mod routes;
 pub mod search;
 pub mod store;
 
+use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -82,6 +85,8 @@ pub struct Hub {
     tls: Option<Arc<Tls>>,
     /// What keeps the audit trail.
     pub audit: audit::keeper::Keeper,
+    /// The keys of the regions whose heads are kept here.
+    witnessed: HashMap<String, audit::head::VerifyingKey>,
     /// Seals page links.
     pub seal: Seal,
     /// The CapabilityStatement, and the generation whose parameters it lists: 0 for FHIR's alone.
@@ -109,8 +114,9 @@ impl Hub {
         let journal = Journal::open(&journal, clock.clone())
             .map_err(|error| ProgramError::failed("opening the audit journal", error))?;
         let journal = if config.audit.reads == Reads::Disk { journal.to_disk() } else { journal };
-        let audit =
-            audit::keeper::Keeper::new(&config, store.clone(), journal.clone(), clock.clone())?;
+        let (trail, lines, time) = (store.clone(), journal.clone(), clock.clone());
+        let audit = audit::keeper::Keeper::new(&config, trail, lines, time, tls.clone())?;
+        let witnessed = audit::witness::keys(&config.audit.witnessed)?;
         let seal = Seal::new(store.secret());
         let metadata = Statement::of(&config, SearchParameters::published());
         let metadata = RwLock::new((0, Arc::new(metadata)));
@@ -123,6 +129,7 @@ impl Hub {
             gatekeeper,
             tls,
             audit,
+            witnessed,
             seal,
             metadata,
             wake,
@@ -153,6 +160,7 @@ impl Hub {
             let router = router.merge(search::explain::router(self.clone()));
             let router = router.merge(reindex::admin::router(self.clone()));
             let router = router.merge(registration::admin::router(self.clone()));
+            let router = router.merge(purge::router(self.clone()));
             tokio::spawn(serve(admin, router, shutdown.clone(), Duration::ZERO));
         }
         serve_over(self.tls.clone(), listener, self.router(), shutdown, drain).await;
@@ -235,6 +243,22 @@ impl Hub {
         Ok(if_match)
     }
 
+    /// Takes the content of a resource away for good, for a reason.
+    async fn erase(
+        &self,
+        caller: &Caller,
+        write: Write,
+        reason: &str,
+    ) -> Result<Written, HubError> {
+        let (request, writes) = (caller.correlation.request_id(), vec![write]);
+        let mut audit = AuditEntry::of(request, caller.into(), "purge", &writes);
+        audit.reason = Some(reason.to_owned());
+        let batch = Batch { writes, expected: Vec::new(), once: None, audit };
+        let mut written = self.store.write(batch).await?;
+        self.wake.notify_one();
+        written.pop().ok_or_else(|| StoreError::Failed("nothing was written".into()).into())
+    }
+
     /// Writes a batch in the caller's name, resting on what is `expected`; `once` if it has a key.
     async fn write(
         &self,
@@ -247,12 +271,8 @@ impl Hub {
         if writes.iter().any(|write| write.resource_type == AUDIT_EVENT) {
             return Err(Refusal::method_not_allowed("GET").into());
         }
-        let audit = AuditEntry {
-            request: caller.correlation.request_id().to_owned(),
-            organisation: caller.organisation.as_str().to_owned(),
-            interaction,
-            entity: Vec::with_capacity(writes.len()),
-        };
+        let request = caller.correlation.request_id();
+        let audit = AuditEntry::of(request, caller.into(), interaction, &writes);
         let written = self.store.write(Batch { writes, expected, once, audit }).await?;
         self.wake.notify_one();
         Ok(written)

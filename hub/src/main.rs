@@ -1,4 +1,5 @@
-//! `hub serve`, `hub check`, `hub import`, `hub reindex`, `hub reconcile`, `hub verify`, each with `--config FILE`
+//! `hub serve`, `hub check`, `hub import`, `hub reindex`, `hub reconcile`, `hub verify`, `hub purge`, each
+//! with `--config FILE`
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -8,6 +9,7 @@ use hub::Hub;
 use hub::audit;
 use hub::config::{HubConfig, PREFIX};
 use hub::import::{self, Options};
+use hub::purge;
 use hub::registration::command as reconcile;
 use hub::reindex;
 use service::clock::Clock;
@@ -45,7 +47,21 @@ enum Command {
     /// Look whether the audit trail is as it was recorded: whether an entry was altered, dropped, moved
     /// or put in, or the end cut off. Nothing is written, and a hub may serve the record meanwhile. Exit
     /// code: 0 if all is as it was, 1 if not, 64 if the command is wrong
-    Verify(ConfigFile),
+    Verify {
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        options: audit::command::Options,
+    },
+    /// Take the content of every version of a resource away, for good, and what it was found by. A hub that
+    /// serves the record is asked to; if none does, the record is opened. That there were versions stays
+    /// known, and the audit trail keeps who took them away and why. Backups still hold them
+    Purge {
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        order: purge::Order,
+    },
     /// Compare every NHS number of the record with what the locator holds, in both directions, and put
     /// right what differs. What the locator had refused is tried again, and counted. A hub that serves
     /// the record is asked to; if none does, the record is opened
@@ -99,14 +115,18 @@ async fn run(command: Command) -> Result<(), ProgramError> {
             let report = reindex::command::run(config, Clock::System).await?;
             tell(&report)
         }
-        Command::Verify(file) => {
-            let config: HubConfig = service::config::load(&file.file, PREFIX)?;
-            let report = audit::command::run(&config).await?;
+        Command::Verify { config, options } => {
+            let config: HubConfig = service::config::load(&config.file, PREFIX)?;
+            let report = audit::command::run(&config, &options).await?;
             tell(&report)?;
             if report.is_whole() {
                 return Ok(());
             }
             Err(ProgramError::Failed("the audit trail is not as it was recorded".into()))
+        }
+        Command::Purge { config, order } => {
+            let config: HubConfig = service::config::load(&config.file, PREFIX)?;
+            tell(&purge::run(config, Clock::System, &order).await?)
         }
         Command::Reconcile { config, options } => {
             let config: HubConfig = service::config::load(&config.file, PREFIX)?;

@@ -17,7 +17,7 @@ use service::negotiation::{json_only, json_or_binary};
 use service::refusal::Refusal;
 
 use crate::Hub;
-use crate::audit::interaction as audit;
+use crate::audit::{disclosed, interaction as audit, witness};
 use crate::interaction::{
     self, bundle, capabilities, create, history, read, search, update, vread,
 };
@@ -246,15 +246,17 @@ fn operations() -> Vec<Offer> {
 /// Everything the hub answers.
 pub fn router(hub: Arc<Hub>) -> Router {
     let base = routed(offers())
+        .layer(from_fn_with_state(hub.clone(), disclosed::note))
         .layer(from_fn(json_or_binary))
-        .layer(from_fn_with_state(hub.journal.clone(), record))
-        .layer(from_fn_with_state(hub.gatekeeper.clone(), identify));
+        .layer(from_fn_with_state(hub.gatekeeper.clone(), identify))
+        .layer(from_fn_with_state(hub.journal.clone(), record));
     let open = Router::new()
         .route("/FHIR/R4/metadata", only("GET", get(capabilities::capabilities)))
         .layer(from_fn(json_only));
     base.merge(open)
         .with_state(hub.clone())
-        .merge(admin::probes(hub))
+        .merge(admin::probes(hub.clone()))
+        .merge(witness::router(hub))
         .fallback(async || Refusal::no_such_url())
         .layer(from_fn(compress))
 }

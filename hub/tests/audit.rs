@@ -9,7 +9,7 @@ use futures::future::join_all;
 use http::StatusCode;
 use hub::Hub;
 use hub::audit::chain::Tip;
-use hub::audit::command::{self, Report};
+use hub::audit::command::{self, Options, Report};
 use hub::audit::verify::Wrong;
 use hub::store::sqlite_path;
 use hub::store::trail::{Lines, Stored, Trail};
@@ -36,9 +36,13 @@ on_both_engines!(
     hubs_beside_each_other_leave_one_whole_trail,
     entries_of_an_earlier_version_begin_the_chain,
     an_audit_event_is_found_by_patient_caller_and_time,
+    whoever_is_in_an_answer_has_an_audit_event_of_it,
     audit_events_come_newest_first_page_by_page,
     an_audit_event_is_valid_and_says_who_asked_for_what,
     no_one_can_write_an_audit_event,
+    a_witness_keeps_heads_and_refuses_one_that_contradicts_them,
+    what_a_witness_kept_shows_a_trail_that_was_made_anew,
+    a_purged_resource_is_gone_and_the_trail_says_so,
 );
 
 /// An Ed25519 key of RFC 8410, section 10.3.
@@ -60,7 +64,7 @@ async fn six(kit: Kit) -> Kit {
 }
 
 async fn verify(kit: &Kit) -> Report {
-    command::run(&kit.hub.config).await.unwrap()
+    command::run(&kit.hub.config, &Options::default()).await.unwrap()
 }
 
 /// The one thing that is wrong.
@@ -389,7 +393,8 @@ async fn entries_of_an_earlier_version_begin_the_chain(kit: Kit) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_does_not_start_where_its_record_has_lost_its_end() {
-    let kit = six(Kit::sqlite().await).await;
+    // The file is written when the writer has been idle for a moment, and when the record is closed.
+    let kit = six(Kit::sqlite().await).await.reopened(|_| (), Clock::System).await;
     let (config, path) = (kit.hub.config.clone(), sqlite_path(&kit.hub.config.store.url).unwrap());
     edit(&kit, "DELETE FROM audit WHERE seq > 5; DELETE FROM audit_head").await;
     std::fs::remove_file(heads_file(&kit)).unwrap();
@@ -419,7 +424,7 @@ async fn told(kit: &Kit, query: &str) -> Vec<String> {
 /// Moves the journal's lines, and finds whom they are about.
 async fn catch_up(kit: &Kit) {
     kit.hub.audit.move_lines().await.unwrap();
-    hub::audit::subject::index(&kit.hub.store).await.unwrap();
+    kit.hub.audit.index().await.unwrap();
 }
 
 async fn an_audit_event_is_found_by_patient_caller_and_time(kit: Kit) {
@@ -461,6 +466,44 @@ async fn an_audit_event_is_found_by_patient_caller_and_time(kit: Kit) {
         let answer = kit.get(&format!("AuditEvent?{wrong}")).await;
         let outcome = answer.assert_refused(StatusCode::BAD_REQUEST);
         assert!(outcome["issue"][0]["expression"][0].is_string(), "{outcome}");
+    }
+}
+
+async fn whoever_is_in_an_answer_has_an_audit_event_of_it(kit: Kit) {
+    for id in ["p", "q", "r"] {
+        let name = if id == "r" { "Other" } else { "Same" };
+        let body =
+            format!(r#"{{"resourceType":"Patient","id":"{id}","name":[{{"family":"{name}"}}]}}"#);
+        kit.put(&format!("Patient/{id}"), &body).await;
+    }
+    let text = r#"{"resourceType":"Basic","id":"b","code":{"text":"x"},"subject":{"reference":"Patient/q"}}"#;
+    kit.put("Basic/b", text).await;
+    let batch = r#"{"resourceType":"Bundle","type":"batch","entry":[
+        {"request":{"method":"GET","url":"Patient?family=Same"}}]}"#;
+    kit.get("Patient?family=Same").await;
+    kit.get("Patient?family=Same&_summary=count").await;
+    kit.get("Basic?code:text=x").await;
+    kit.get("Patient/_history").await;
+    kit.post("", batch).await;
+    catch_up(&kit).await;
+    for (patient, expected) in [
+        ("p", vec!["batch 0", "history-type 0", "search-type 0", "update 0"]),
+        (
+            "q",
+            vec![
+                "batch 0",
+                "history-type 0",
+                "search-type 0",
+                "search-type 0",
+                "update 0",
+                "update 0",
+            ],
+        ),
+        ("r", vec!["history-type 0", "update 0"]),
+    ] {
+        let mut told = told(&kit, &format!("patient=Patient/{patient}")).await;
+        told.sort();
+        assert_eq!(told, expected, "{patient}");
     }
 }
 
@@ -555,4 +598,139 @@ async fn no_one_can_write_an_audit_event(kit: Kit) {
     let own = resources.iter().find(|resource| resource["type"] == "AuditEvent").unwrap();
     assert_eq!(own["interaction"].as_array().unwrap().len(), 2, "{own}");
     assert_eq!(own["updateCreate"], false);
+}
+
+/// The public half of [`KEY`].
+const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
+                          MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+                          -----END PUBLIC KEY-----\n";
+
+/// A record whose heads a witness of its own kind keeps.
+async fn witness_of(kit: &Kit) -> Kit {
+    let witness = if kit.hub.config.store.url.starts_with("sqlite") {
+        Kit::sqlite().await
+    } else {
+        Kit::postgres().await.unwrap()
+    };
+    let key = kit.file("audit.pem.pub", PUBLIC_KEY);
+    let change = |config: &mut hub::config::HubConfig| {
+        let ods = "QWO".parse().unwrap();
+        config.region.ods = "QHM".parse().unwrap();
+        config.audit.witnessed = vec![hub::config::Witnessed { ods, public_key_file: key }];
+    };
+    witness.reopened(change, Clock::System).await
+}
+
+async fn shown_to(witness: &Kit, head: &str) -> crate::kit::Response {
+    witness.send("POST", "/audit/heads", &[], head.to_owned()).await
+}
+
+fn kept_by(witness: &Kit) -> PathBuf {
+    let folder = witness.hub.config.audit.dir.as_ref().unwrap();
+    folder.join("hub-QHM-witnessed-QWO.ndjson")
+}
+
+async fn a_witness_keeps_heads_and_refuses_one_that_contradicts_them(kit: Kit) {
+    let witness = witness_of(&kit).await;
+    let key = kit.file("audit.pem", KEY);
+    let key = hub::audit::head::SigningKey::load(&key).unwrap();
+    let head = |at_s: i64, tips: &[Tip]| {
+        hub::audit::head::Head::of(at_s * 1_000_000, "QWO", tips).document(Some(&key))
+    };
+    let one = Tip::start(1).after(0, "{}");
+    let (two, other) = (one.after(0, "{}"), one.after(0, "[]"));
+    for document in [head(1, &[one]), head(3, &[two]), head(3, &[two]), head(2, &[one])] {
+        assert_eq!(shown_to(&witness, &document).await.status, StatusCode::NO_CONTENT);
+    }
+    for document in [
+        head(4, &[other]),
+        head(4, &[one]),
+        head(4, &[]),
+        head(2, &[two.after(0, "{}")]),
+        head(3, &[two.after(0, "{}")]),
+    ] {
+        shown_to(&witness, &document).await.assert_refused(StatusCode::CONFLICT);
+    }
+    assert_eq!(shown_to(&witness, &head(5, &[two])).await.status, StatusCode::NO_CONTENT);
+    let bare = head(6, &[two]);
+    let bare = format!("{}}}", bare.split(",\"signature\"").next().unwrap());
+    let altered = head(6, &[two]).replace("\"size\":2", "\"size\":3");
+    let foreign = head(6, &[two]).replace("QWO", "QXX");
+    for document in [bare, altered, foreign] {
+        shown_to(&witness, &document).await.assert_refused(StatusCode::FORBIDDEN);
+    }
+    for document in ["", "{}", "\u{0}", "[1]"] {
+        shown_to(&witness, document).await.assert_refused(StatusCode::BAD_REQUEST);
+    }
+    let to_come = head(4_102_444_800, &[two]);
+    shown_to(&witness, &to_come).await.assert_refused(StatusCode::BAD_REQUEST);
+}
+
+async fn what_a_witness_kept_shows_a_trail_that_was_made_anew(kit: Kit) {
+    let witness = witness_of(&kit).await;
+    let wire = witness.over_tcp().await;
+    let (key, url) = (kit.file("audit.pem", KEY), format!("http://{}/audit/heads", wire.address));
+    let change = |config: &mut hub::config::HubConfig| {
+        config.audit.signing_key_file = Some(key);
+        config.audit.witnesses = vec![hub::config::Witness { url }];
+    };
+    let kit = kit.reopened(change, Clock::System).await;
+    kit.put("Patient/p", r#"{"resourceType":"Patient","id":"p"}"#).await;
+    kit.hub.audit.end().await;
+    let options = Options { heads: vec![kept_by(&witness)] };
+    let report = command::run(&kit.hub.config, &options).await.unwrap();
+    assert!(report.is_whole() && report.heads == 3, "{report}");
+    // All that this region has is made anew: its trail, and its heads.
+    edit(&kit, "DELETE FROM audit; DELETE FROM audit_head").await;
+    std::fs::remove_file(heads_file(&kit)).unwrap();
+    let noted = format!("{}-head", kit.hub.config.store.url.trim_start_matches("sqlite://"));
+    let _ = std::fs::remove_file(noted);
+    assert!(verify(&kit).await.is_whole());
+    let report = command::run(&kit.hub.config, &options).await.unwrap();
+    assert!(matches!(report.faults[0].what, Wrong::Truncated(1, 1, _)), "{report}");
+}
+
+async fn a_purged_resource_is_gone_and_the_trail_says_so(kit: Kit) {
+    let number =
+        r#""identifier":[{"system":"https://fhir.nhs.uk/Id/nhs-number","value":"9000000009"}]"#;
+    let body = |id: &str, family: &str| {
+        format!(
+            r#"{{"resourceType":"Patient","id":"{id}",{number},"name":[{{"family":"{family}"}}]}}"#
+        )
+    };
+    for family in ["First", "Second"] {
+        assert!(kit.put("Patient/p", &body("p", family)).await.status.is_success());
+    }
+    let order = |resource: &str, reason: &str| hub::purge::Order {
+        resource: resource.to_owned(),
+        reason: reason.to_owned(),
+    };
+    for (resource, reason) in [("Patient/p", " "), ("Patient", "x"), ("Patient/none", "x")] {
+        assert!(hub::purge::purge(&kit.hub, &order(resource, reason)).await.is_err());
+    }
+    let purged = hub::purge::purge(&kit.hub, &order("Patient/p", "court order 7")).await.unwrap();
+    assert_eq!(purged.versions, 2);
+    for url in ["Patient/p", "Patient/p/_history/1", "Patient/p/_history/2"] {
+        kit.get(url).await.assert_refused(StatusCode::GONE);
+    }
+    let history = kit.search("Patient/p/_history").await;
+    assert_eq!(history["entry"].as_array().unwrap().len(), 3);
+    assert!(!history.to_string().contains("First"), "{history}");
+    assert!(kit.ids("Patient?family=First,Second").await.is_empty());
+    // What was deleted is erased too.
+    kit.put("Patient/q", &body("q", "Third")).await;
+    kit.delete("Patient/q").await;
+    hub::purge::purge(&kit.hub, &order("Patient/q", "court order 7")).await.unwrap();
+    kit.get("Patient/q/_history/1").await.assert_refused(StatusCode::GONE);
+    // The number is free, and the id may be used again.
+    assert_eq!(kit.put("Patient/p", &body("p", "Fourth")).await.status, StatusCode::CREATED);
+    catch_up(&kit).await;
+    let report = verify(&kit).await;
+    assert!(report.is_whole(), "{report}");
+    let events = kit.search("AuditEvent?patient=Patient/p").await;
+    let events = events["entry"].as_array().unwrap();
+    let purge = events.iter().find(|event| event["resource"]["outcomeDesc"] == "court order 7");
+    let purge = &purge.unwrap()["resource"];
+    assert_eq!(purge["subtype"][0]["code"], "delete");
+    assert!(fhir::validate::validate(purge.to_string().as_bytes()).unwrap().issues.is_empty());
 }

@@ -3,12 +3,14 @@
 
 use std::fmt;
 use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use service::program::ProgramError;
 
 use super::chain::{Tip, from_hex};
-use super::head::{Head, SigningKey};
-use super::keeper::heads_file;
+use super::head::{Head, SigningKey, VerifyingKey};
+use super::keeper::beside_journal;
 use super::verify::{Fault, Marks, verify};
 use crate::command::Shown;
 use crate::config::HubConfig;
@@ -17,6 +19,14 @@ use crate::store::trail::Trail;
 
 /// Heads that are read at a time.
 const HEADS_MAX: i64 = 512;
+
+/// What it is held against.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Options {
+    /// A file of heads that a witness kept, beside those that are here; may be repeated
+    #[arg(long)]
+    pub heads: Vec<PathBuf>,
+}
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -57,15 +67,20 @@ impl fmt::Display for Report {
 ///
 /// # Errors
 /// If it cannot be read. What was done to it is no error: see [`Report::is_whole`].
-pub async fn run(config: &HubConfig) -> Result<Report, ProgramError> {
+pub async fn run(config: &HubConfig, options: &Options) -> Result<Report, ProgramError> {
     config.check()?;
     let failed = |error: StoreError| ProgramError::failed("reading the audit trail", error);
     let key = config.audit.signing_key_file.as_deref().map(SigningKey::load).transpose()?;
     let trail = Trail::open(&config.store.url).await.map_err(failed)?;
     // Before the entries: what is recorded meanwhile is in no head that was read.
-    let mut seen = Seen { key, ..Seen::default() };
+    let (key, region) = (key.map(|key| key.public()), config.region.ods.as_str().to_owned());
+    let mut seen = Seen { key, region, ..Seen::default() };
     seen.kept(&trail).await.map_err(failed)?;
-    seen.file(config)?;
+    let own = beside_journal(config, "heads");
+    let own = own.exists().then_some(&own);
+    for file in own.into_iter().chain(&options.heads) {
+        seen.file(file)?;
+    }
     if let Some(tip) = trail.noted() {
         seen.note(tip, "the file beside the database");
     }
@@ -79,7 +94,8 @@ pub async fn run(config: &HubConfig) -> Result<Report, ProgramError> {
 /// The heads that were read.
 #[derive(Default)]
 struct Seen {
-    key: Option<SigningKey>,
+    key: Option<VerifyingKey>,
+    region: String,
     marks: Marks,
     report: Report,
 }
@@ -98,15 +114,10 @@ impl Seen {
         }
     }
 
-    /// Reads the heads that were kept beside the journal, if they are here.
-    fn file(&mut self, config: &HubConfig) -> Result<(), ProgramError> {
-        let path = heads_file(config);
+    /// Reads the heads that were kept beside the journal, or by a witness.
+    fn file(&mut self, path: &Path) -> Result<(), ProgramError> {
         let failed = |error| ProgramError::failed(&format!("reading {}", path.display()), error);
-        let file = match std::fs::File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(failed(error)),
-        };
+        let file = std::fs::File::open(path).map_err(failed)?;
         let mut was_signed = false;
         for (line, document) in BufReader::new(file).lines().enumerate() {
             let document = document.map_err(failed)?;
@@ -121,6 +132,10 @@ impl Seen {
             Ok(read) => read,
             Err(error) => return self.report.bad_heads.push(format!("{name} {error}")),
         };
+        if head.region != self.region {
+            let text = format!("{name} is of {}, whose trail this is not", head.region);
+            return self.report.bad_heads.push(text);
+        }
         // Who alters a head can take its signature away.
         if *was_signed && !is_signed {
             self.report.bad_heads.push(format!("{name} is not signed, but those before it are"));

@@ -9,6 +9,7 @@ use fhir::instant::format_instant;
 use fhir::reference::is_id;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use service::caller::mandate::Asker;
 
 use crate::store::trail::Recorded;
 
@@ -18,8 +19,11 @@ use crate::store::trail::Recorded;
 pub struct Entry {
     /// The request's id.
     pub request: String,
-    /// The caller's organisation.
-    pub organisation: String,
+    /// The caller.
+    #[serde(flatten)]
+    pub asker: Asker,
+    /// The organisation that the client certificate names, if no one could be identified.
+    pub connected: Option<String>,
     /// What a write was.
     pub interaction: String,
     /// The versions that were written: `Type/id/_history/version`.
@@ -32,6 +36,12 @@ pub struct Entry {
     pub detail: String,
     /// The HTTP status; 0 for a write, which was done.
     pub status: u16,
+    /// Why no one could be identified.
+    pub refused: Option<String>,
+    /// The ids of the patients whose data were written or shown.
+    pub patients: Vec<String>,
+    /// Why a resource was erased.
+    pub reason: Option<String>,
 }
 
 impl Entry {
@@ -47,12 +57,20 @@ impl Entry {
         (below.trim_matches('/'), query)
     }
 
+    /// The ODS codes of those who took part: who asked, and through whose gateway.
+    pub fn agents(&self) -> impl Iterator<Item = &str> {
+        let Self { asker, connected, .. } = self;
+        let asked = Some(asker.organisation.as_str()).filter(|ods| !ods.is_empty());
+        let gateway = asker.gateway.as_deref().filter(|gateway| Some(*gateway) != asked);
+        asked.into_iter().chain(gateway).chain(connected.as_deref())
+    }
+
     /// FHIR's code of what was done.
     fn code(&self) -> &str {
         if !self.interaction.is_empty() {
-            return match self.interaction.strip_prefix("conditional-") {
-                Some(code) => code,
-                None => &self.interaction,
+            return match self.interaction.as_str() {
+                "purge" => "delete",
+                interaction => interaction.strip_prefix("conditional-").unwrap_or(interaction),
             };
         }
         let (path, _) = self.url();
@@ -99,8 +117,8 @@ pub fn id(lane: i64, seq: i64) -> String {
     format!("{lane}-{seq}")
 }
 
-/// The AuditEvent of an entry about these patients, recorded by the hub of this organisation.
-pub fn event(at: &Recorded, patients: &[String], own: &str) -> Value {
+/// The AuditEvent of an entry, recorded by the hub of this organisation.
+pub fn event(at: &Recorded, own: &str) -> Value {
     let entry = Entry::read(&at.entry);
     let code = entry.code();
     let action = match code {
@@ -116,11 +134,6 @@ pub fn event(at: &Recorded, patients: &[String], own: &str) -> Value {
         _ => "8",
     };
     let recorded = format_instant(at.recorded);
-    let asks = if entry.organisation.is_empty() {
-        json!({"display": "not verified"})
-    } else {
-        organisation(&entry.organisation)
-    };
     let mut event = json!({
         "resourceType": "AuditEvent",
         "id": id(at.lane, at.seq),
@@ -130,36 +143,77 @@ pub fn event(at: &Recorded, patients: &[String], own: &str) -> Value {
         "action": action,
         "recorded": recorded,
         "outcome": outcome,
-        "agent": [
-            agent("110153", "Source Role ID", &asks, true),
-            agent("110152", "Destination Role ID", &organisation(own), false),
-        ],
+        "agent": agents(&entry, own),
         "source": {
             "observer": organisation(own),
             "type": [coding("http://terminology.hl7.org/CodeSystem/security-source-type", "4")],
         },
     });
-    let entities = entities(&entry, code, patients);
+    if let Some(said) = entry.refused.as_ref().or(entry.reason.as_ref()) {
+        event["outcomeDesc"] = said.as_str().into();
+    }
+    if let Some(purpose) = entry.asker.purpose {
+        let reasons = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
+        event["purposeOfEvent"] = json!([{"coding": [coding(reasons, purpose.code())]}]);
+    }
+    let entities = entities(&entry, code, &at.patients);
     if !entities.is_empty() {
         event["entity"] = entities.into();
     }
     event
 }
 
-fn entities(entry: &Entry, code: &str, patients: &[String]) -> Vec<Value> {
+/// Who asks, in a user's name if there is one, through a gateway or not, and who answers.
+fn agents(entry: &Entry, own: &str) -> Vec<Value> {
+    let Asker { organisation: asks, system, user, role, gateway, .. } = &entry.asker;
+    let client = match (asks.as_str(), &entry.connected) {
+        ("", Some(connected)) => organisation(connected),
+        ("", None) => json!({"display": "not verified"}),
+        (asks, _) => organisation(asks),
+    };
+    let mut client = agent("110153", "Source Role ID", &client, user.is_none());
+    if !system.is_empty() {
+        client["name"] = system.as_str().into();
+    }
+    let mut agents =
+        vec![client, agent("110152", "Destination Role ID", &organisation(own), false)];
+    if let Some(user) = user {
+        let types = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType";
+        let mut person = json!({
+            "type": {"coding": [coding(types, "IRCP")]},
+            "who": {"identifier": {"value": user}},
+            "requestor": true,
+        });
+        if let Some(role) = role {
+            person["role"] = json!([{"text": role}]);
+        }
+        agents.push(person);
+    }
+    if let Some(gateway) = gateway.as_deref() {
+        let types = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType";
+        let kind = json!({"coding": [coding(types, "TRANS")]});
+        agents.push(json!({"type": kind, "who": organisation(gateway), "requestor": false}));
+    }
+    agents
+}
+
+/// What was written or read, whose it was, and what was asked.
+fn entities(entry: &Entry, code: &str, patients: &str) -> Vec<Value> {
+    let patients: Vec<&str> = patients.split_whitespace().collect();
     let object = |kind: &str, role: &str| {
         let types = "http://terminology.hl7.org/CodeSystem/audit-entity-type";
         let roles = "http://terminology.hl7.org/CodeSystem/object-role";
         json!({"type": coding(types, kind), "role": coding(roles, role)})
     };
     let mut entities = Vec::new();
-    for patient in patients {
+    for patient in &patients {
         let mut entity = object("1", "1");
         entity["what"] = json!({"reference": format!("Patient/{patient}")});
         entities.push(entity);
     }
     for reference in entry.references() {
-        if !patients.iter().any(|id| reference.strip_prefix("Patient/") == Some(id)) {
+        let of_patient = reference.strip_prefix("Patient/");
+        if !of_patient.is_some_and(|id| patients.contains(&id)) {
             let mut entity = object("2", "4");
             entity["what"] = json!({"reference": reference});
             entities.push(entity);

@@ -9,14 +9,17 @@ use std::path::Path;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use fhir::instant::format_instant;
-use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use service::config::ConfigError;
 use thiserror::Error;
 
 use super::chain::{Tip, hex};
+
+/// What stands before an Ed25519 key's 32 bytes. <https://www.rfc-editor.org/rfc/rfc8410#section-4>
+const PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// Where the lanes ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,8 +78,26 @@ impl Head {
         }
     }
 
+    /// Whether a trail that ended here can have ended there before: no lane is gone or shorter, and one that
+    /// is as long is the same.
+    pub fn follows(&self, earlier: &Self) -> bool {
+        earlier.lanes.iter().all(|before| {
+            let now = self.lanes.iter().find(|now| now.lane == before.lane);
+            now.is_some_and(|now| now.size > before.size || now == before)
+        })
+    }
+
+    /// The same of two documents; what is no head follows nothing.
+    pub fn may_follow(earlier: &str, later: &str) -> bool {
+        let read = |document| Self::read(document, None::<&VerifyingKey>).ok();
+        match (read(earlier), read(later)) {
+            (Some((earlier, _)), Some((later, _))) => later.follows(&earlier),
+            _ => false,
+        }
+    }
+
     /// Reads a document, and says whether it is signed. Without a key, a signature is believed.
-    pub fn read(document: &str, key: Option<&SigningKey>) -> Result<(Self, bool), HeadError> {
+    pub fn read(document: &str, key: Option<&VerifyingKey>) -> Result<(Self, bool), HeadError> {
         let read = |_| HeadError::Unreadable;
         let Document { head, signature } = serde_json::from_str(document).map_err(read)?;
         if let (Some(key), Some(signature)) = (key, &signature)
@@ -107,8 +128,31 @@ impl SigningKey {
         BASE64_STANDARD.encode(self.0.sign(text.as_bytes()))
     }
 
+    /// Its public half.
+    pub fn public(&self) -> VerifyingKey {
+        VerifyingKey(self.0.public_key().as_ref().to_vec())
+    }
+}
+
+/// The public half of a key that heads are signed with.
+#[derive(Debug, Clone)]
+pub struct VerifyingKey(Vec<u8>);
+
+impl VerifyingKey {
+    /// Reads an Ed25519 key (PEM, "PUBLIC KEY").
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let refused = |what: &str| ConfigError::Refused(format!("{} {what}", file.display()));
+        let text = std::fs::read(file).map_err(|_| refused("cannot be read"))?;
+        let key = SubjectPublicKeyInfoDer::from_pem_slice(&text)
+            .map_err(|_| refused("holds no public key in PEM form"))?;
+        let bytes = key.strip_prefix(&PREFIX).filter(|bytes| bytes.len() == 32);
+        let bytes =
+            bytes.ok_or_else(|| refused("holds a public key that is not an Ed25519 key"))?;
+        Ok(Self(bytes.to_vec()))
+    }
+
     fn has_signed(&self, text: &str, signature: &str) -> bool {
-        let key = UnparsedPublicKey::new(&ED25519, self.0.public_key().as_ref());
+        let key = UnparsedPublicKey::new(&ED25519, &self.0);
         let signature = BASE64_STANDARD.decode(signature);
         signature.is_ok_and(|signature| key.verify(text.as_bytes(), &signature).is_ok())
     }
@@ -136,13 +180,31 @@ mod tests {
     fn a_signature_is_of_one_key_and_of_every_byte_of_a_head() {
         let head = Head::of(0, "QWO", &[Tip::start(1).after(0, "{}")]);
         let (own, other) = (key(), key());
+        let (own_public, other_public) = (own.public(), other.public());
         let signed = head.document(Some(&own));
-        assert_eq!(Head::read(&signed, Some(&own)), Ok((head.clone(), true)));
+        assert_eq!(Head::read(&signed, Some(&own_public)), Ok((head.clone(), true)));
         assert_eq!(Head::read(&signed, None), Ok((head.clone(), true)));
-        assert_eq!(Head::read(&signed, Some(&other)), Err(HeadError::Forged));
+        assert_eq!(Head::read(&signed, Some(&other_public)), Err(HeadError::Forged));
         let altered = signed.replace(r#""size":1"#, r#""size":2"#);
-        assert_eq!(Head::read(&altered, Some(&own)), Err(HeadError::Forged));
-        assert_eq!(Head::read(&head.document(None), Some(&own)), Ok((head, false)));
+        assert_eq!(Head::read(&altered, Some(&own_public)), Err(HeadError::Forged));
+        assert_eq!(Head::read(&head.document(None), Some(&own_public)), Ok((head, false)));
         assert_eq!(Head::read("{}", None), Err(HeadError::Unreadable));
+    }
+
+    #[test]
+    fn a_head_follows_one_whose_lanes_it_prolongs() {
+        let start = [Tip::start(1), Tip::start(2)];
+        let once = start.map(|tip| tip.after(0, "{}"));
+        let head = |tips: &[Tip]| Head::of(0, "QWO", tips);
+        let before = head(&once);
+        for (tips, follows) in [
+            (vec![once[0], once[1]], true),
+            (vec![once[0].after(0, "{}"), once[1], Tip::start(3)], true),
+            (vec![once[0]], false),
+            (vec![start[0], once[1]], false),
+            (vec![start[0].after(0, "[]"), once[1]], false),
+        ] {
+            assert_eq!(head(&tips).follows(&before), follows, "{tips:?}");
+        }
     }
 }

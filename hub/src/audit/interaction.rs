@@ -10,6 +10,10 @@
 //! | `_count` | entries on a page |
 //!
 //! Anything else is refused: a parameter that is passed over would show more than was asked for.
+//!
+//! An entry is found about a second after it was recorded. `AuditEvent?patient=Patient/[id]` is the
+//! report of who has seen a patient's record, and who has written to it. It takes a scope that names
+//! AuditEvent, and an organisation other than the region's own sees the events in which it is an agent.
 
 use std::sync::Arc;
 
@@ -83,23 +87,22 @@ pub async fn search_by_form(
 /// Reads one.
 pub async fn read(
     State(hub): State<Arc<Hub>>,
-    _caller: Caller,
+    caller: Caller,
     Id(id): Id,
 ) -> Result<Answer, HubError> {
-    let asked = Asked::of(&vec![("_id".to_owned(), id)])?;
-    let found = hub.store.audit_entries(&asked.query(None)).await?;
-    match shown(&hub, &found).await?.pop() {
-        Some((_, text)) => {
-            Ok(Answer::resource(StatusCode::OK, text).versioned(1, found[0].recorded))
-        }
-        None => Err(HubError::NotFound { resource_type: AUDIT_EVENT }),
-    }
+    let asked = Asked::of(&vec![("_id".to_owned(), id)])?.seen_by(&hub, &caller);
+    let found = hub.store.audit_entries(&asked.query(&hub.config.region.ods, None)).await?;
+    let Some(found) = found.first() else {
+        return Err(HubError::NotFound { resource_type: AUDIT_EVENT });
+    };
+    let text = event(found, hub.config.region.ods.as_str()).to_string();
+    Ok(Answer::resource(StatusCode::OK, text).versioned(1, found.recorded))
 }
 
 async fn page(hub: &Hub, caller: &Caller, pairs: Pairs) -> Result<Answer, HubError> {
     let (pairs, after) = resume(hub, caller, pairs)?;
-    let asked = Asked::of(&pairs)?;
-    let mut found = hub.store.audit_entries(&asked.query(after)).await?;
+    let asked = Asked::of(&pairs)?.seen_by(hub, caller);
+    let mut found = hub.store.audit_entries(&asked.query(&hub.config.region.ods, after)).await?;
     let more = found.len() > asked.count;
     found.truncate(asked.count);
     let own = format!("{}/AuditEvent", hub.base());
@@ -113,7 +116,9 @@ async fn page(hub: &Hub, caller: &Caller, pairs: Pairs) -> Result<Answer, HubErr
         let sealed = hub.seal.seal(&cursor, &caller.organisation);
         links.push(("next", format!("{own}?_cursor={sealed}")));
     }
-    let events = shown(hub, &found).await?;
+    let ods = hub.config.region.ods.as_str();
+    let shown = |at: &Recorded| (id(at.lane, at.seq), event(at, ods).to_string());
+    let events: Vec<(String, String)> = found.iter().map(shown).collect();
     let links: Vec<(&str, &str)> = links.iter().map(|(r, url)| (*r, url.as_str())).collect();
     let bytes = events.iter().map(|(_, text)| text.len() + 160).sum();
     let mut bundle = SearchsetWriter::new("", None, &links, bytes);
@@ -138,27 +143,6 @@ fn resume(hub: &Hub, caller: &Caller, pairs: Pairs) -> Result<(Pairs, Option<Pla
     Ok((cursor.query, Some(cursor.resume)))
 }
 
-/// Entries as AuditEvents, each with its id.
-async fn shown(hub: &Hub, found: &[Recorded]) -> Result<Vec<(String, String)>, HubError> {
-    if found.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut query = Query::default();
-    query.push("SELECT lane, seq, patient FROM audit_subject WHERE ");
-    for (place, at) in found.iter().enumerate() {
-        query.push(if place == 0 { "(lane = " } else { " OR (lane = " }).number(at.lane);
-        query.push(" AND seq = ").number(at.seq).push(")");
-    }
-    let patients = hub.store.audit_patients(&query).await?;
-    let own = hub.config.region.ods.as_str();
-    let text = |at: &Recorded| {
-        let of = patients.iter().filter(|(lane, seq, _)| (*lane, *seq) == (at.lane, at.seq));
-        let of: Vec<String> = of.map(|(_, _, patient)| patient.clone()).collect();
-        (id(at.lane, at.seq), event(at, &of, own).to_string())
-    };
-    Ok(found.iter().map(text).collect())
-}
-
 /// What was asked for.
 #[derive(Debug, Default)]
 struct Asked {
@@ -166,6 +150,8 @@ struct Asked {
     id: Option<(i64, i64)>,
     patient: Option<String>,
     organisation: Option<OdsCode>,
+    /// Only events in which this organisation is an agent, whatever is asked.
+    only: Option<OdsCode>,
     /// Comparisons of the time, and with what.
     dates: Vec<(&'static str, i64)>,
     count: usize,
@@ -219,35 +205,51 @@ impl Asked {
         Ok(asked)
     }
 
-    /// One more than a page has, after a place.
-    fn query(&self, after: Option<Place>) -> Query {
+    /// Only what the caller may see: all of it is the region's own to see.
+    fn seen_by(self, hub: &Hub, caller: &Caller) -> Self {
+        let is_own = *caller.organisation == hub.config.region.ods;
+        Self { only: (!is_own).then(|| (*caller.organisation).clone()), ..self }
+    }
+
+    /// One more than a page has, after a place. What is asked about leads the way, and the rest is looked
+    /// up for each entry on it.
+    fn query(&self, own: &OdsCode, after: Option<Place>) -> Query {
+        let patient = self.patient.iter().map(|id| format!("Patient/{id}"));
+        let listed = |ods: &&OdsCode| *ods != own;
+        let agents = self.organisation.iter().filter(listed).chain(&self.only);
+        let mut about = patient.chain(agents.map(|ods| format!("agent/{}", ods.as_str())));
         let mut query = Query::default();
-        let entry = if let Some(patient) = &self.patient {
-            query.push(
-                "SELECT a.lane, a.seq, a.recorded, a.entry FROM audit_subject k JOIN audit a ",
-            );
-            query.push("ON a.lane = k.lane AND a.seq = k.seq WHERE k.patient = ").text(patient);
-            "a.entry"
-        } else {
-            query.push("SELECT k.lane, k.seq, k.recorded, k.entry FROM audit k WHERE k.seq > 0");
-            "k.entry"
+        let first = about.next();
+        query.push("SELECT a.lane, a.seq, a.recorded, a.entry, k.patients FROM ");
+        query.push(if first.is_some() { "audit_subject" } else { "audit_event" });
+        query.push(" s JOIN audit_event k ON k.recorded = s.recorded AND k.lane = s.lane ");
+        query.push("AND k.seq = s.seq JOIN audit a ON a.lane = s.lane AND a.seq = s.seq WHERE ");
+        match first {
+            Some(first) => query.push("s.about = ").text(&first),
+            None => query.push("s.seq > 0"),
         };
+        for about in about {
+            query.push(" AND EXISTS (SELECT 1 FROM audit_subject o WHERE o.about = ").text(&about);
+            query.push(" AND o.recorded = s.recorded AND o.lane = s.lane AND o.seq = s.seq)");
+        }
         if let Some((lane, seq)) = self.id {
-            query.push(" AND k.lane = ").number(lane).push(" AND k.seq = ").number(seq);
+            query
+                .push(" AND (s.recorded, s.lane, s.seq) = (SELECT i.recorded, i.lane, i.seq FROM ");
+            query.push("audit i WHERE i.lane = ").number(lane).push(" AND i.seq = ").number(seq);
+            query.push(")");
+        }
+        if self.organisation.as_ref() == Some(own) {
+            // Within a text of the entry, the quotation marks would be escaped.
+            query.push(" AND a.entry LIKE ").text(&format!("%\"{}\"%", own.as_str()));
         }
         for (comparison, micros) in &self.dates {
-            query.push(" AND k.recorded ").push(comparison).push(" ").number(*micros);
-        }
-        if let Some(ods) = &self.organisation {
-            // Within a text of the entry, the quotation marks would be escaped.
-            query.push(" AND ").push(entry).push(" LIKE ");
-            query.text(&format!("%\"organisation\":\"{}\"%", ods.as_str()));
+            query.push(" AND s.recorded ").push(comparison).push(" ").number(*micros);
         }
         if let Some((recorded, lane, seq)) = after {
-            query.push(" AND (k.recorded, k.lane, k.seq) < (").number(recorded);
+            query.push(" AND (s.recorded, s.lane, s.seq) < (").number(recorded);
             query.push(", ").number(lane).push(", ").number(seq).push(")");
         }
-        query.push(" ORDER BY k.recorded DESC, k.lane DESC, k.seq DESC LIMIT ");
+        query.push(" ORDER BY s.recorded DESC, s.lane DESC, s.seq DESC LIMIT ");
         query.number(self.count as i64 + 1);
         query
     }

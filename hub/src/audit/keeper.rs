@@ -4,20 +4,22 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use service::clock::Clock;
 use service::journal::Journal;
 use service::program::ProgramError;
 use service::serve::Shutdown;
+use service::tls::Tls;
 
 use super::chain::Tip;
 use super::head::{Head, SigningKey};
 use super::lines::{self, LinesError};
 use super::subject;
+use super::witness::Witnesses;
 use crate::config::HubConfig;
-use crate::store::{Store, sqlite_path};
+use crate::store::{Store, StoreError, sqlite_path};
 
 /// How often lines are moved.
 const MOVE_EVERY: Duration = Duration::from_secs(1);
@@ -33,6 +35,7 @@ pub struct Keeper {
     region: String,
     key: Option<SigningKey>,
     heads: PathBuf,
+    witnesses: Witnesses,
     /// Where the lanes ended when the last head was made.
     last: Mutex<Vec<Tip>>,
 }
@@ -44,6 +47,7 @@ impl Keeper {
         store: Store,
         journal: Journal,
         clock: Clock,
+        tls: Option<Arc<Tls>>,
     ) -> Result<Self, ProgramError> {
         let key = config.audit.signing_key_file.as_deref().map(SigningKey::load).transpose()?;
         if key.is_none() {
@@ -52,8 +56,9 @@ impl Keeper {
             );
         }
         let region = config.region.ods.as_str().to_owned();
-        let (heads, last) = (heads_file(config), Mutex::default());
-        Ok(Self { store, journal, clock, region, key, heads, last })
+        let (heads, last) = (beside_journal(config, "heads"), Mutex::default());
+        let witnesses = Witnesses::new(&config.audit.witnesses, tls)?;
+        Ok(Self { store, journal, clock, region, key, heads, witnesses, last })
     }
 
     /// Keeps the trail until `shutdown`.
@@ -80,7 +85,7 @@ impl Keeper {
         if let Err(error) = self.move_lines().await {
             tracing::warn!(cause = %error, "lines of the journal are not in the audit trail yet");
         }
-        if let Err(error) = subject::index(&self.store).await {
+        if let Err(error) = self.index().await {
             tracing::warn!(cause = %error, "the audit trail's newest entries are not found by patient");
         }
     }
@@ -89,6 +94,7 @@ impl Keeper {
         if let Err(error) = self.make_head().await {
             tracing::warn!(cause = %error, "no head of the audit trail was made");
         }
+        self.witnesses.send().await;
     }
 
     /// Moves the lines that the journal has; gives how many.
@@ -104,6 +110,11 @@ impl Keeper {
         Ok(moved)
     }
 
+    /// Finds whom the newest entries are about; gives how many were looked at.
+    pub async fn index(&self) -> Result<usize, StoreError> {
+        subject::index(&self.store, &self.region).await
+    }
+
     /// Makes a head, unless the last one says the same; gives its document.
     pub async fn make_head(&self) -> Result<Option<String>, LinesError> {
         let tips = self.store.audit_tips().await?;
@@ -117,19 +128,21 @@ impl Keeper {
         let written = tokio::task::spawn_blocking(move || append(&file, &line)).await;
         written.map_err(io::Error::other).flatten()?;
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = tips;
+        self.witnesses.owe(&document);
         Ok(Some(document))
     }
 }
 
-/// The file of heads, beside the journal.
-pub(super) fn heads_file(config: &HubConfig) -> PathBuf {
+/// A file of heads, beside the journal.
+pub(super) fn beside_journal(config: &HubConfig, what: &str) -> PathBuf {
     let (dir, store) = (config.audit.dir.as_deref(), sqlite_path(&config.store.url));
     let journal = Journal::place(dir, store.as_deref(), "hub", config.region.ods.as_str());
     let name = journal.file_name().unwrap_or_default().to_string_lossy();
-    journal.with_file_name(name.replace("-audit.ndjson", "-heads.ndjson"))
+    journal.with_file_name(name.replace("-audit.ndjson", &format!("-{what}.ndjson")))
 }
 
-fn append(file: &Path, line: &str) -> io::Result<()> {
+/// Adds a line to a file of heads; it is on the disk when this returns.
+pub(super) fn append(file: &Path, line: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]

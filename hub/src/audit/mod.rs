@@ -6,9 +6,11 @@
 //! | [`lines`] | the journal's lines -> the trail, each once |
 //! | [`head`] | where all lanes end, in one signed document |
 //! | [`keeper`] | what moves lines and makes heads while a hub serves |
+//! | [`disclosed`] | whom an answer is about, for the journal |
 //! | [`subject`] | whom an entry is about |
 //! | [`event`] | an entry as an AuditEvent; pure |
 //! | [`interaction`] | `GET AuditEvent?…` and `GET AuditEvent/[id]` |
+//! | [`witness`] | heads sent to other regions, and theirs kept |
 //! | [`verify`] | what was altered, dropped, moved or cut off |
 //! | [`command`] | the same, for an operator |
 //!
@@ -17,6 +19,7 @@
 
 pub mod chain;
 pub mod command;
+pub mod disclosed;
 pub mod event;
 pub mod head;
 pub mod interaction;
@@ -24,3 +27,4 @@ pub mod keeper;
 pub mod lines;
 pub mod subject;
 pub mod verify;
+pub mod witness;

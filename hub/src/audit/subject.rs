@@ -1,11 +1,12 @@
 //! Whom an entry is about: found after it was recorded, so that neither a write nor a read waits for it.
 //!
-//! A patient is one whom the URL or the query names, by id or by identifier, or in whose compartment is
-//! what was read or written, as it was then.
+//! A patient is one whom the entry names (a write those whose its resources are, a read those whom its
+//! answer was about), whom the URL or the query names, by id or by identifier, or whose was what was asked
+//! for, as it was then.
 
 use std::collections::{BTreeSet, HashMap};
 
-use fhir::definitions::ResourceType;
+use fhir::definitions::{Compartment, ResourceType};
 use fhir::reference::is_id;
 use fhir::tree::Tree;
 
@@ -13,17 +14,18 @@ use super::event::Entry;
 use crate::interaction::search::decode;
 use crate::store::index::Index;
 use crate::store::query::Query;
-use crate::store::trail::Subjects;
+use crate::store::trail::{Recorded, Subject, Subjects};
 use crate::store::write::Version;
 use crate::store::{Store, StoreError};
 
 /// Entries that are looked at together.
 const PAGE: i64 = 256;
 
-/// Finds whom the entries are about that were not looked at yet; gives how many were.
-pub async fn index(store: &Store) -> Result<usize, StoreError> {
+/// Finds whom the entries are about that were not looked at yet; gives how many were. `own` is the region's
+/// organisation: it is an agent of so many that they are not listed.
+pub async fn index(store: &Store, own: &str) -> Result<usize, StoreError> {
     let mut query = Query::default();
-    query.push("SELECT lane, seq, 0 + seq, '' FROM audit_indexed");
+    query.push("SELECT lane, seq, seq, '', '' FROM audit_indexed");
     let known = store.audit_entries(&query).await?;
     let known: HashMap<i64, i64> = known.iter().map(|at| (at.lane, at.seq)).collect();
     let mut count = 0;
@@ -31,38 +33,52 @@ pub async fn index(store: &Store) -> Result<usize, StoreError> {
         let mut from = known.get(&tip.lane).copied().unwrap_or_default();
         while from < tip.seq {
             let mut query = Query::default();
-            query.push("SELECT lane, seq, recorded, entry FROM audit WHERE lane = ");
+            query.push("SELECT lane, seq, recorded, entry, '' FROM audit WHERE lane = ");
             query.number(tip.lane).push(" AND seq > ").number(from);
             query.push(" ORDER BY seq LIMIT ").number(PAGE);
             let page = store.audit_entries(&query).await?;
             let Some(last) = page.last() else { break };
-            let (lane, to, mut rows) = (tip.lane, last.seq, Vec::new());
+            let (lane, to) = (tip.lane, last.seq);
+            let mut entries = Vec::with_capacity(page.len());
             for at in &page {
-                let patients = patients(store, &Entry::read(&at.entry)).await?;
-                rows.extend(patients.into_iter().map(|id| (id, at.recorded, at.seq)));
+                entries.push(subject(store, at, own).await?);
             }
-            store.take_subjects(Subjects { lane, to, rows }).await?;
+            store.take_subjects(Subjects { lane, to, entries }).await?;
             (from, count) = (to, count + page.len());
         }
     }
     Ok(count)
 }
 
-/// The ids of the patients that an entry is about.
+/// What one entry is found by.
+async fn subject(store: &Store, at: &Recorded, own: &str) -> Result<Subject, StoreError> {
+    let entry = Entry::read(&at.entry);
+    let patients = patients(store, &entry).await?;
+    let mut about: Vec<String> = patients.iter().map(|id| format!("Patient/{id}")).collect();
+    about.extend(entry.agents().filter(|ods| *ods != own).map(|ods| format!("agent/{ods}")));
+    let patients = Vec::from_iter(patients).join(" ");
+    Ok(Subject { recorded: at.recorded, seq: at.seq, patients, about })
+}
+
+/// The ids of the patients that an entry is about: those that it names, and those whom its URL names.
 async fn patients(store: &Store, entry: &Entry) -> Result<BTreeSet<String>, StoreError> {
-    let mut found = BTreeSet::new();
-    for written in &entry.entity {
-        if let [of_type, id, _, version] = written.split('/').collect::<Vec<_>>()[..]
-            && let (Ok(of_type), Ok(version)) = (of_type.parse(), version.parse())
-        {
-            of_version(store, of_type, id, Some(version), &mut found).await?;
+    let mut found: BTreeSet<String> = entry.patients.iter().cloned().collect();
+    if found.is_empty() {
+        for written in &entry.entity {
+            if let [of_type, id, _, version] = written.split('/').collect::<Vec<_>>()[..]
+                && let (Ok(of_type), Ok(version)) = (of_type.parse(), version.parse())
+            {
+                of_version(store, of_type, id, Some(version), &mut found).await?;
+            }
         }
     }
     let (path, _) = entry.url();
     let path: Vec<&str> = path.split('/').collect();
     if let [of_type, id, ..] = path[..]
-        && let Ok(of_type) = of_type.parse()
+        && let Ok(of_type) = of_type.parse::<ResourceType>()
         && is_id(id)
+        && (found.is_empty() || of_type == ResourceType::PATIENT)
+        && !of_type.compartment(Compartment::Patient).is_empty()
     {
         let version = path.get(3).and_then(|version| version.parse().ok());
         of_version(store, of_type, id, version, &mut found).await?;
@@ -102,11 +118,11 @@ async fn identified(
 ) -> Result<(), StoreError> {
     for (system, value) in value.split(',').filter_map(|value| value.split_once('|')) {
         let mut query = Query::default();
-        query.push("SELECT d.key, d.key, d.id FROM unique_identifier u ");
+        query.push("SELECT d.id FROM unique_identifier u ");
         query.push("JOIN directory d ON d.key = u.key WHERE u.type = ");
         query.number(store.terms().resource_type(ResourceType::PATIENT));
         query.push(" AND u.system = ").text(system).push(" AND u.value = ").text(value);
-        found.extend(store.audit_patients(&query).await?.into_iter().map(|(_, _, id)| id));
+        found.extend(store.audit_patients(&query).await?);
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ use crate::registration::outbox::{Depth, Known, Outcome, Task};
 use generation::{Generation, Knowledge};
 use history::{History, Past};
 use query::{Found, Query, Step, Stepped};
-use trail::{Lines, Recorded, Subjects};
+use trail::{Lines, Recorded, Subjects, Witnessed};
 use vocabulary::Vocabulary;
 use write::{Batch, Conflict, Kept, Version, Written};
 
@@ -361,20 +361,17 @@ impl Store {
         on!(self, engine => engine.audit_tips().await)
     }
 
-    /// Entries of the audit trail that a generated query finds: lane, place, time, entry.
+    /// Entries of the audit trail that a generated query finds: lane, place, time, entry, patients.
     pub async fn audit_entries(&self, query: &Query) -> Result<Vec<Recorded>, StoreError> {
         on!(self, engine => engine.audit_entries(query).await)
     }
 
-    /// Ids of patients that a generated query finds, each with two numbers.
-    pub async fn audit_patients(
-        &self,
-        query: &Query,
-    ) -> Result<Vec<(i64, i64, String)>, StoreError> {
+    /// Ids of patients that a generated query finds.
+    pub async fn audit_patients(&self, query: &Query) -> Result<Vec<String>, StoreError> {
         on!(self, engine => engine.audit_patients(query).await)
     }
 
-    /// Notes of which patients entries of the audit trail are.
+    /// Notes what entries of the audit trail are found by.
     pub async fn take_subjects(&self, subjects: Subjects) -> Result<(), StoreError> {
         on!(self, engine => engine.take_subjects(subjects).await)
     }
@@ -397,6 +394,12 @@ impl Store {
     /// Keeps a head of the audit trail, made at that moment.
     pub async fn keep_head(&self, at: i64, document: String) -> Result<(), StoreError> {
         on!(self, engine => engine.keep_head(at, document).await)
+    }
+
+    /// Keeps a head of another region's trail, made at that moment; [`StoreError::Moved`] if it contradicts
+    /// one that is kept.
+    pub async fn witness(&self, head: Witnessed) -> Result<(), StoreError> {
+        on!(self, engine => engine.witness(head).await)
     }
 
     /// A secret of this store, made at its first use: the cursors' key, shared by all processes.

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use sqlx::postgres::PgPool;
 
 use crate::audit::chain::Tip;
+use crate::audit::head::Head;
 
 use super::{StoreError, postgres, sqlite, sqlite_path};
 
@@ -37,17 +38,74 @@ pub struct Recorded {
     pub recorded: i64,
     /// The entry, as JSON.
     pub entry: String,
+    /// The ids of the patients it is about, with spaces between them.
+    pub patients: String,
 }
 
-/// Of which patients the next entries of a lane are.
+/// What the next entries of a lane are found by.
 #[derive(Debug, Clone)]
 pub struct Subjects {
     /// The lane.
     pub lane: i64,
     /// Up to which place its entries were looked at.
     pub to: i64,
-    /// Patient's id, when it was recorded, place.
-    pub rows: Vec<(String, i64, i64)>,
+    /// Each entry.
+    pub entries: Vec<Subject>,
+}
+
+/// What an entry is found by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// When it was recorded, in microseconds since 1970.
+    pub recorded: i64,
+    /// Its place in its lane.
+    pub seq: i64,
+    /// The ids of the patients it is about, with spaces between them.
+    pub patients: String,
+    /// `Patient/` and an id, `agent/` and an ODS code: each once.
+    pub about: Vec<String>,
+}
+
+/// A head of another region's trail.
+#[derive(Debug, Clone)]
+pub struct Witnessed {
+    /// The region's ODS code.
+    pub region: String,
+    /// When it was made, in microseconds since 1970.
+    pub recorded: i64,
+    /// The document.
+    pub document: String,
+}
+
+impl Witnessed {
+    /// Whether it goes with what was kept: the last one up to its own time, and the first one after. What
+    /// is there already need not be kept again.
+    pub(super) fn fits(
+        &self,
+        before: Option<(i64, String)>,
+        after: Option<String>,
+    ) -> Result<Fit, StoreError> {
+        let Self { recorded, document, .. } = self;
+        if let Some((at, before)) = &before {
+            if before == document {
+                return Ok(Fit::Known);
+            }
+            if at == recorded || !Head::may_follow(before, document) {
+                return Err(StoreError::Moved);
+            }
+        }
+        match after {
+            Some(after) if !Head::may_follow(document, &after) => Err(StoreError::Moved),
+            _ => Ok(Fit::New),
+        }
+    }
+}
+
+/// Whether a head is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    New,
+    Known,
 }
 
 /// Lines of a journal's closed file, on their way into the trail.

@@ -1,8 +1,11 @@
 //! What a write is and what it does to a resource: pure decisions, no SQL.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use fhir::definitions::ResourceType;
 use fhir::tree::Tree;
+use service::caller::mandate::Asker;
 
 use super::draft::Draft;
 use super::index::Index;
@@ -20,6 +23,13 @@ pub struct Batch {
     pub once: Option<Once>,
     /// The audit entry, as JSON; the versions written are added to it.
     pub audit: AuditEntry,
+}
+
+impl Batch {
+    /// Whether it takes content away for good.
+    pub fn erases(&self) -> bool {
+        self.writes.iter().any(|write| matches!(write.action, Action::Erase))
+    }
 }
 
 /// What a search found before a write was prepared. If it finds anything else when the write's turn
@@ -78,12 +88,31 @@ pub const KEPT_MICROS: i64 = 24 * 3_600 * 1_000_000;
 pub struct AuditEntry {
     /// The request's id.
     pub request: String,
-    /// The caller's organisation.
-    pub organisation: String,
+    /// The caller.
+    #[serde(flatten)]
+    pub asker: Box<Asker>,
     /// The interaction: create, update, delete, transaction.
     pub interaction: &'static str,
     /// The versions written: `Type/id/_history/version`.
     pub entity: Vec<String>,
+    /// The ids of the patients in whose compartments the new versions are.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub patients: BTreeSet<String>,
+    /// Why, if someone had to say so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl AuditEntry {
+    /// An entry about what is to be written.
+    pub fn of(request: &str, asker: Asker, interaction: &'static str, writes: &[Write]) -> Self {
+        let own = writes.iter().filter(|write| write.resource_type == ResourceType::PATIENT);
+        let contents = writes.iter().filter_map(|write| write.action.content());
+        let others = contents.flat_map(|content| &content.index.patients);
+        let patients = own.map(|write| &write.id).chain(others).cloned().collect();
+        let (request, entity) = (request.to_owned(), Vec::with_capacity(writes.len()));
+        Self { request, asker: Box::new(asker), interaction, entity, patients, reason: None }
+    }
 }
 
 /// One resource to be written.
@@ -129,6 +158,8 @@ pub enum Action {
     },
     /// Ends the resource; its versions stay.
     Delete,
+    /// Ends the resource, whether it has ended or not, and takes the content of all its versions away.
+    Erase,
 }
 
 impl Action {
@@ -136,7 +167,7 @@ impl Action {
     pub fn content(&self) -> Option<&Content> {
         match self {
             Self::Create(content) | Self::Update { content, .. } => Some(content),
-            Self::Delete => None,
+            Self::Delete | Self::Erase => None,
         }
     }
 }
@@ -240,7 +271,7 @@ pub fn decide(write: &Write, current: Option<&Version>, now: i64) -> Result<Deci
     match (&write.action, current) {
         (Action::Create(_), Some(_)) => Err(Conflict::IdTaken),
         (Action::Create(content), None) => store(Method::Create, content),
-        (Action::Update { may_create: false, .. }, None) => Err(Conflict::NotFound),
+        (Action::Update { may_create: false, .. } | Action::Erase, None) => Err(Conflict::NotFound),
         (Action::Update { content, .. }, Some(Version { body: Some(body), .. }))
             if content.draft.says_the_same_as(body) =>
         {
@@ -250,7 +281,7 @@ pub fn decide(write: &Write, current: Option<&Version>, now: i64) -> Result<Deci
         (Action::Delete, None | Some(Version { method: Method::Delete, .. })) => {
             Ok(Decision::Nothing)
         }
-        (Action::Delete, Some(_)) => {
+        (Action::Delete | Action::Erase, Some(_)) => {
             Ok(Decision::Store(Version { version, updated, method: Method::Delete, body: None }))
         }
     }

@@ -8,6 +8,7 @@ use http::StatusCode;
 use hub::reindex::walk::walk;
 use hub::store::write::{AuditEntry, Batch};
 use service::admin::Health;
+use service::caller::mandate::Asker;
 use service::clock::Clock;
 use sqlx::{AssertSqlSafe, Connection, Row};
 
@@ -389,12 +390,7 @@ async fn what_was_prepared_for_the_index_before_is_prepared_again(kit: Kit) {
     };
     begin(&kit).await;
     walk(&kit.hub.store).await.unwrap();
-    let audit = || AuditEntry {
-        request: "r".into(),
-        organisation: "QWO".into(),
-        interaction: "create",
-        entity: Vec::new(),
-    };
+    let audit = || AuditEntry::of("r", Asker::default(), "create", &[]);
     let batch = |write| Batch { writes: vec![write], expected: vec![], once: None, audit: audit() };
     let result = kit.hub.store.write(batch(write.clone())).await;
     assert!(matches!(result, Err(hub::store::StoreError::Moved)), "{result:?}");

@@ -28,7 +28,9 @@ use crate::store::index::{Index, NO_CLINICAL_MS};
 use crate::store::target::Target;
 use crate::store::unique::UniqueIdentifier;
 use crate::store::vocabulary::Vocabulary;
-use crate::store::write::{Batch, Conflict, Decision, Method, Version, Write, Written, decide};
+use crate::store::write::{
+    Action, Batch, Conflict, Decision, Method, Version, Write, Written, decide,
+};
 
 /// Why a transaction did not commit.
 pub(super) enum Failure {
@@ -120,6 +122,7 @@ async fn transact(
     let link = lane.take()?.link(now, audit(batch, &written)?);
     let tip = link.tip;
     store(&mut transaction, steps, link).await?;
+    erase(&mut transaction, batch, &directory).await?;
     once::keep(&mut transaction, batch, &written).await?;
     transaction.commit().await?;
     lane.keep(tip);
@@ -302,6 +305,21 @@ async fn store(
         Some(claim) => Err(refused(connection, claim).await?),
         None => Ok(()),
     }
+}
+
+/// Takes the content of earlier versions away: each is as a deletion now.
+async fn erase(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    directory: &Directory,
+) -> Result<(), Failure> {
+    let erased = batch.writes.iter().filter(|write| matches!(write.action, Action::Erase));
+    let keys: Vec<i64> = erased.map(|write| directory.keys()[&own_target(write)]).collect();
+    if !keys.is_empty() {
+        let sql = "UPDATE history SET body = NULL, method = $2 WHERE key = ANY($1)";
+        sqlx::query(sql).bind(keys).bind(Method::Delete as i64).execute(connection).await?;
+    }
+    Ok(())
 }
 
 fn claimed_by(row: &PgRow) -> (&str, &str, i64) {

@@ -15,10 +15,12 @@ use super::{Postgres, WAIT_TIME_MAX, WRITERS_MAX};
 use crate::audit::chain::Tip;
 use crate::store::StoreError;
 use crate::store::query::{LANES, Query};
-use crate::store::trail::{KeptHead, Lines, Recorded, Stored, Subjects};
+use crate::store::trail::{Fit, KeptHead, Lines, Recorded, Stored, Subject, Subjects, Witnessed};
 
 /// The lock of the first block of lanes ("audit" in ASCII, shifted); those of the others follow it.
 const BLOCK_LOCK: i64 = 0x6175_6469_7400_0000;
+/// The lock of who adds to the heads of other regions ("witness" in ASCII).
+const WITNESS_LOCK: i64 = 0x0077_6974_6e65_7373;
 /// Blocks that are tried; a process that finds none free shares the last.
 const BLOCKS_MAX: i64 = 1_024;
 
@@ -173,7 +175,8 @@ impl Postgres {
         let rows = super::statement(query).fetch_all(&self.pool).await?;
         let read = |row: &PgRow| {
             let (lane, seq) = (row.try_get(0)?, row.try_get(1)?);
-            Ok(Recorded { lane, seq, recorded: row.try_get(2)?, entry: row.try_get(3)? })
+            let (recorded, entry, patients) = (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
+            Ok(Recorded { lane, seq, recorded, entry, patients })
         };
         rows.iter().map(read).collect()
     }
@@ -181,28 +184,38 @@ impl Postgres {
     pub(in crate::store) async fn audit_patients(
         &self,
         query: &Query,
-    ) -> Result<Vec<(i64, i64, String)>, StoreError> {
+    ) -> Result<Vec<String>, StoreError> {
         let rows = super::statement(query).fetch_all(&self.pool).await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
     pub(in crate::store) async fn take_subjects(
         &self,
-        Subjects { lane, to, rows }: Subjects,
+        Subjects { lane, to, entries }: Subjects,
     ) -> Result<(), StoreError> {
-        let (mut patients, mut times, mut places) = (Vec::new(), Vec::new(), Vec::new());
-        for (patient, recorded, seq) in rows {
-            patients.push(patient);
+        let (mut times, mut places, mut patients) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut abouts, mut about_times, mut about_places) = (Vec::new(), Vec::new(), Vec::new());
+        for Subject { recorded, seq, patients: of, about } in entries {
+            for about in about {
+                abouts.push(about);
+                about_times.push(recorded);
+                about_places.push(seq);
+            }
             times.push(recorded);
             places.push(seq);
+            patients.push(of);
         }
-        let sql = "WITH entered AS (INSERT INTO audit_subject (patient, recorded, lane, seq) \
-                   SELECT patient, recorded, $1, seq FROM unnest($3::text[], $4::bigint[], \
-                   $5::bigint[]) AS t (patient, recorded, seq) ON CONFLICT DO NOTHING) \
+        let sql = "WITH events AS (INSERT INTO audit_event (recorded, lane, seq, patients) \
+                   SELECT recorded, $1, seq, patients FROM unnest($3::bigint[], $4::bigint[], \
+                   $5::text[]) AS t (recorded, seq, patients) ON CONFLICT DO NOTHING), \
+                   found_by AS (INSERT INTO audit_subject (about, recorded, lane, seq) \
+                   SELECT about, recorded, $1, seq FROM unnest($6::text[], $7::bigint[], \
+                   $8::bigint[]) AS t (about, recorded, seq) ON CONFLICT DO NOTHING) \
                    INSERT INTO audit_indexed (lane, seq) VALUES ($1, $2) \
                    ON CONFLICT (lane) DO UPDATE SET seq = greatest(audit_indexed.seq, $2)";
-        let statement = sqlx::query(sql).bind(lane).bind(to).bind(patients).bind(times);
-        statement.bind(places).execute(&self.pool).await?;
+        let statement = sqlx::query(sql).bind(lane).bind(to).bind(times).bind(places);
+        let statement = statement.bind(patients).bind(abouts).bind(about_times).bind(about_places);
+        statement.execute(&self.pool).await?;
         Ok(())
     }
 
@@ -261,5 +274,32 @@ impl Postgres {
         let sql = "INSERT INTO audit_head (recorded, document) VALUES ($1, $2)";
         sqlx::query(sql).bind(recorded).bind(document).execute(&self.pool).await?;
         Ok(())
+    }
+
+    /// Keeps a head of another region's trail, unless it contradicts one that is kept.
+    pub(in crate::store) async fn witness(&self, head: Witnessed) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(WITNESS_LOCK);
+        lock.execute(&mut *transaction).await?;
+        let before = sqlx::query_as(
+            "SELECT recorded, document FROM audit_witnessed WHERE region = $1 AND recorded <= $2 \
+             ORDER BY recorded DESC LIMIT 1",
+        );
+        let before = before.bind(&head.region).bind(head.recorded);
+        let before = before.fetch_optional(&mut *transaction).await?;
+        let after = sqlx::query_scalar(
+            "SELECT document FROM audit_witnessed WHERE region = $1 AND recorded > $2 \
+             ORDER BY recorded LIMIT 1",
+        );
+        let after = after.bind(&head.region).bind(head.recorded);
+        let after = after.fetch_optional(&mut *transaction).await?;
+        if head.fits(before, after)? == Fit::New {
+            let sql =
+                "INSERT INTO audit_witnessed (region, recorded, document) VALUES ($1, $2, $3)";
+            let Witnessed { region, recorded, document } = head;
+            let insert = sqlx::query(sql).bind(region).bind(recorded).bind(document);
+            insert.execute(&mut *transaction).await?;
+        }
+        Ok(transaction.commit().await?)
     }
 }

@@ -27,7 +27,7 @@ pub(super) async fn claim(
         "INSERT INTO kept_answer (organisation, key, digest, answer, recorded) \
          VALUES ($1, $2, $3, '', $4) ON CONFLICT (organisation, key) DO NOTHING",
     )
-    .bind(&batch.audit.organisation)
+    .bind(&batch.audit.asker.organisation)
     .bind(&once.key)
     .bind(&once.digest)
     .bind(now)
@@ -47,7 +47,7 @@ pub(super) async fn keep(
 ) -> Result<(), Failure> {
     let Some(once) = &batch.once else { return Ok(()) };
     sqlx::query("UPDATE kept_answer SET answer = $3 WHERE organisation = $1 AND key = $2")
-        .bind(&batch.audit.organisation)
+        .bind(&batch.audit.asker.organisation)
         .bind(&once.key)
         .bind((once.answer)(written))
         .execute(connection)

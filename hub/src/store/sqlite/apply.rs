@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::audit::End;
 use super::once;
 use crate::store::StoreError;
 use crate::store::effects::{Effects, Numbers, Row, index_of, targets};
@@ -12,7 +13,9 @@ use crate::store::generation::Standing;
 use crate::store::index::NO_CLINICAL_MS;
 use crate::store::target::Target;
 use crate::store::vocabulary::Vocabulary;
-use crate::store::write::{Batch, Conflict, Decision, Method, Version, Write, Written, decide};
+use crate::store::write::{
+    Action, Batch, Conflict, Decision, Method, Version, Write, Written, decide,
+};
 
 /// When a batch has its turn.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +38,7 @@ pub(super) struct Owner {
 
 pub(super) fn batch(
     connection: &Connection,
+    end: &End,
     terms: &Vocabulary,
     new_systems: &HashMap<String, i64>,
     batch: &Batch,
@@ -59,7 +63,7 @@ pub(super) fn batch(
     apply.claim_all()?;
     once::keep(connection, batch, &written)?;
     let entry = serde_json::to_string(&audit).map_err(|e| StoreError::Failed(e.to_string()))?;
-    super::audit::append(connection, turn.now, entry)?;
+    super::audit::append(connection, end, turn.now, entry)?;
     Ok(written)
 }
 
@@ -124,6 +128,9 @@ impl<'a> Apply<'a> {
         let resource_type = self.terms.resource_type(write.resource_type);
         let owner = Owner { key, resource_type, clinical_ms };
         self.store(owner, &version, current.is_some())?;
+        if matches!(write.action, Action::Erase) {
+            self.erase(key)?;
+        }
         self.rows(owner, &effects)?;
         self.claims.push((entry, owner, effects));
         Ok(Written { version: Some(version), created, stored: true })
@@ -191,6 +198,13 @@ impl<'a> Apply<'a> {
             self.turn.stamp,
             version.body.as_deref(),
         ])?;
+        Ok(())
+    }
+
+    /// Takes the content of earlier versions away: each is as a deletion now.
+    fn erase(&self, key: i64) -> Result<(), StoreError> {
+        let sql = "UPDATE history SET body = NULL, method = ?2 WHERE key = ?1";
+        self.connection.prepare_cached(sql)?.execute(params![key, Method::Delete as i64])?;
         Ok(())
     }
 

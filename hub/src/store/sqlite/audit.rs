@@ -1,29 +1,36 @@
 //! The audit trail, in one lane: there is one writer.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params, params_from_iter};
 
 use crate::audit::chain::{Link, Tip, from_hex, hex};
 use crate::store::StoreError;
 use crate::store::query::{LANES, Query};
-use crate::store::trail::{KeptHead, Lines, Recorded, Stored, Subjects};
+use crate::store::trail::{Fit, KeptHead, Lines, Recorded, Stored, Subject, Subjects, Witnessed};
 
 /// The one lane.
 const LANE: i64 = 1;
 
+/// Where the lane ends, as the one writer knows: whoever rolls entries back puts it back too.
+pub(super) type End = Cell<Tip>;
+
 /// Adds an entry, in the transaction of what it tells of.
 pub(super) fn append(
     connection: &Connection,
+    end: &End,
     recorded: i64,
     entry: String,
 ) -> Result<(), StoreError> {
-    let Link { tip, recorded, entry } = tip(connection)?.link(recorded, entry);
+    let Link { tip, recorded, entry } = end.get().link(recorded, entry);
     let sql = "INSERT INTO audit (lane, seq, recorded, entry, hash) VALUES (?1, ?2, ?3, ?4, ?5)";
     let values = params![tip.lane, tip.seq, recorded, entry, tip.hash];
     connection.prepare_cached(sql)?.execute(values)?;
+    end.set(tip);
     Ok(())
 }
 
@@ -42,13 +49,22 @@ fn read_tip(row: &Row<'_>) -> rusqlite::Result<Tip> {
 const NOTE_TEXT: &str = "The database beside this file holds a record. If the database is gone, restore \
                          it from a backup: the hub will not start an empty one here.\n";
 
-/// The file beside the database that says where the trail ends. It is written after each commit and not
-/// flushed: it may fall behind the database, never the other way round.
-pub(super) struct Note(File);
+/// How far the file beside the database may fall behind. Written at each commit, it would make every flush
+/// of the log flush its inode too.
+pub(super) const NOTE_EVERY: Duration = Duration::from_secs(1);
+
+/// The file beside the database that says where the trail ends. It is not flushed, and written after what
+/// it tells of is: it may fall behind the database, never the other way round.
+pub(super) struct Note {
+    file: File,
+    /// What it says, and since when.
+    last: Cell<(Tip, Instant)>,
+}
 
 impl Note {
-    /// Opens the file, and refuses a database whose trail is not what the file says.
-    pub(super) fn open(connection: &Connection, path: &Path) -> Result<Self, StoreError> {
+    /// Opens the file, and refuses a database whose trail is not what the file says. Gives it with where
+    /// the trail ends.
+    pub(super) fn open(connection: &Connection, path: &Path) -> Result<(Self, Tip), StoreError> {
         if let Some(noted) = noted(path).filter(|noted| noted.seq > 0) {
             let sql = "SELECT hash FROM audit WHERE lane = ?1 AND seq = ?2";
             let found = connection.query_row(sql, [noted.lane, noted.seq], |row| row.get(0));
@@ -63,16 +79,40 @@ impl Note {
         }
         let mut options = File::options();
         let file = options.create(true).truncate(false).write(true);
-        let note = Self(file.open(super::beside(path, "-head")).map_err(super::unavailable)?);
-        note.write(connection)?;
-        Ok(note)
+        let file = file.open(super::beside(path, "-head")).map_err(super::unavailable)?;
+        let tip = tip(connection)?;
+        let note = Self { file, last: Cell::new((tip, Instant::now())) };
+        note.write(tip)?;
+        Ok((note, tip))
     }
 
-    /// Writes where the trail ends.
-    pub(super) fn write(&self, connection: &Connection) -> Result<(), StoreError> {
-        let Tip { lane, seq, hash } = tip(connection)?;
+    /// How long a writer without work may wait until the file is to be written.
+    pub(super) fn due(&self, tip: Tip) -> Duration {
+        let (last, since) = self.last.get();
+        if last == tip { Duration::MAX } else { NOTE_EVERY.saturating_sub(since.elapsed()) }
+    }
+
+    /// Writes where the trail ends, if that is due.
+    pub(super) fn keep_up(&self, tip: Tip) {
+        if self.due(tip).is_zero() {
+            self.catch_up(tip);
+        }
+    }
+
+    /// Writes where the trail ends, unless the file says so already.
+    pub(super) fn catch_up(&self, tip: Tip) {
+        if self.last.get().0 == tip {
+            return;
+        }
+        self.last.set((tip, Instant::now()));
+        if let Err(error) = self.write(tip) {
+            tracing::warn!(cause = %error, "where the audit trail ends was not noted");
+        }
+    }
+
+    fn write(&self, Tip { lane, seq, hash }: Tip) -> Result<(), StoreError> {
         let text = format!("{NOTE_TEXT}{lane:020} {seq:020} {}\n", hex(&hash));
-        self.0.write_all_at(text.as_bytes(), 0).map_err(super::unavailable)
+        self.file.write_all_at(text.as_bytes(), 0).map_err(super::unavailable)
     }
 }
 
@@ -92,9 +132,9 @@ pub(in crate::store) fn noted(path: &Path) -> Option<Tip> {
 pub(super) fn chain_earlier(connection: &Connection) -> Result<(), StoreError> {
     let mut select =
         connection.prepare("SELECT recorded, entry FROM audit_unchained ORDER BY seq")?;
-    let mut rows = select.query([])?;
+    let (mut rows, end) = (select.query([])?, End::new(Tip::start(LANE)));
     while let Some(row) = rows.next()? {
-        append(connection, row.get(0)?, row.get(1)?)?;
+        append(connection, &end, row.get(0)?, row.get(1)?)?;
     }
     drop(rows);
     drop(select);
@@ -158,24 +198,13 @@ pub(super) fn moved(connection: &Connection, file: &str) -> rusqlite::Result<i64
     Ok(moved.unwrap_or_default())
 }
 
-/// Entries that a generated query finds: lane, place, time, entry.
+/// Entries that a generated query finds: lane, place, time, entry, patients.
 pub(super) fn entries(connection: &Connection, query: &Query) -> rusqlite::Result<Vec<Recorded>> {
     let mut statement = connection.prepare_cached(query.sql())?;
     let rows = statement.query_map(params_from_iter(query.arguments()), |row| {
         let (lane, seq) = (row.get(0)?, row.get(1)?);
-        Ok(Recorded { lane, seq, recorded: row.get(2)?, entry: row.get(3)? })
-    })?;
-    rows.collect()
-}
-
-/// Ids of patients that a generated query finds, each with two numbers.
-pub(super) fn patients(
-    connection: &Connection,
-    query: &Query,
-) -> rusqlite::Result<Vec<(i64, i64, String)>> {
-    let mut statement = connection.prepare_cached(query.sql())?;
-    let rows = statement.query_map(params_from_iter(query.arguments()), |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        let (recorded, entry, patients) = (row.get(2)?, row.get(3)?, row.get(4)?);
+        Ok(Recorded { lane, seq, recorded, entry, patients })
     })?;
     rows.collect()
 }
@@ -186,21 +215,23 @@ pub(super) enum Given {
     Lines(Lines),
     /// A head, and when it was made.
     Head(i64, String),
-    /// Of which patients entries are.
+    /// What entries are found by.
     Subjects(Subjects),
+    /// A head of another region's trail.
+    Witnessed(Witnessed),
     /// That a journal's file is gone.
     Gone(String),
 }
 
 /// Takes what is given.
-pub(super) fn take(connection: &Connection, given: &Given) -> Result<(), StoreError> {
+pub(super) fn take(connection: &Connection, end: &End, given: &Given) -> Result<(), StoreError> {
     match given {
         Given::Lines(Lines { file, from, to, entries }) => {
             if moved(connection, file)? != *from {
                 return Err(StoreError::Moved);
             }
             for (recorded, entry) in entries {
-                append(connection, *recorded, entry.clone())?;
+                append(connection, end, *recorded, entry.clone())?;
             }
             let sql = "INSERT INTO audit_journal (name, moved) VALUES (?1, ?2) \
                        ON CONFLICT (name) DO UPDATE SET moved = ?2";
@@ -210,21 +241,52 @@ pub(super) fn take(connection: &Connection, given: &Given) -> Result<(), StoreEr
             let sql = "INSERT INTO audit_head (recorded, document) VALUES (?1, ?2)";
             connection.prepare_cached(sql)?.execute(params![recorded, document])?;
         }
-        Given::Subjects(Subjects { lane, to, rows }) => {
-            let sql = "INSERT OR IGNORE INTO audit_subject (patient, recorded, lane, seq) \
-                       VALUES (?1, ?2, ?3, ?4)";
-            let mut insert = connection.prepare_cached(sql)?;
-            for (patient, recorded, seq) in rows {
-                insert.execute(params![patient, recorded, lane, seq])?;
+        Given::Subjects(Subjects { lane, to, entries }) => {
+            for entry in entries {
+                find_by(connection, *lane, entry)?;
             }
             let sql = "INSERT INTO audit_indexed (lane, seq) VALUES (?1, ?2) \
                        ON CONFLICT (lane) DO UPDATE SET seq = max(seq, excluded.seq)";
             connection.prepare_cached(sql)?.execute([lane, to])?;
         }
+        Given::Witnessed(head) => witness(connection, head)?,
         Given::Gone(file) => {
             let sql = "DELETE FROM audit_journal WHERE name = ?1";
             connection.prepare_cached(sql)?.execute([file])?;
         }
+    }
+    Ok(())
+}
+
+/// Enters what an entry is found by.
+fn find_by(connection: &Connection, lane: i64, entry: &Subject) -> rusqlite::Result<()> {
+    let Subject { recorded, seq, patients, about } = entry;
+    let sql = "INSERT OR IGNORE INTO audit_event (recorded, lane, seq, patients) \
+               VALUES (?1, ?2, ?3, ?4)";
+    connection.prepare_cached(sql)?.execute(params![recorded, lane, seq, patients])?;
+    let sql = "INSERT OR IGNORE INTO audit_subject (about, recorded, lane, seq) \
+               VALUES (?1, ?2, ?3, ?4)";
+    let mut insert = connection.prepare_cached(sql)?;
+    for about in about {
+        insert.execute(params![about, recorded, lane, seq])?;
+    }
+    Ok(())
+}
+
+/// Keeps a head of another region's trail, unless it contradicts one that is kept.
+fn witness(connection: &Connection, head: &Witnessed) -> Result<(), StoreError> {
+    let Witnessed { region, recorded, document } = head;
+    let sql = "SELECT recorded, document FROM audit_witnessed WHERE region = ?1 AND recorded <= ?2 \
+               ORDER BY recorded DESC LIMIT 1";
+    let mut select = connection.prepare_cached(sql)?;
+    let before = select.query_row(params![region, recorded], |row| Ok((row.get(0)?, row.get(1)?)));
+    let sql = "SELECT document FROM audit_witnessed WHERE region = ?1 AND recorded > ?2 \
+               ORDER BY recorded LIMIT 1";
+    let mut select = connection.prepare_cached(sql)?;
+    let after = select.query_row(params![region, recorded], |row| row.get(0));
+    if head.fits(before.optional()?, after.optional()?)? == Fit::New {
+        let sql = "INSERT INTO audit_witnessed (region, recorded, document) VALUES (?1, ?2, ?3)";
+        connection.prepare_cached(sql)?.execute(params![region, recorded, document])?;
     }
     Ok(())
 }

@@ -8,18 +8,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use fhir::definitions::ResourceType;
 use rusqlite::Connection;
 use service::clock::Clock;
 
 use super::apply::Turn;
-use super::audit::Note;
+use super::audit::{End, Note};
 use super::writer::{Did, Job};
 use super::{apply, rebuild, registration};
+use crate::audit::chain::Tip;
 use crate::store::StoreError;
 use crate::store::generation::Knowledge;
+use crate::store::write::Batch;
 
 /// Batches in one commit.
 const GROUP_MAX: usize = 128;
@@ -56,6 +58,8 @@ type Ran = (Vec<Result<Did, StoreError>>, HashMap<String, i64>);
 pub(super) struct Thread {
     connection: Connection,
     note: Note,
+    /// Where the audit trail ends.
+    end: End,
     known: Arc<Knowledge>,
     clock: Clock,
     /// Set after a failed flush or a damaged file: nothing is written any more.
@@ -67,17 +71,25 @@ pub(super) struct Thread {
 impl Thread {
     pub(super) fn new(
         connection: Connection,
-        note: Note,
+        (note, tip): (Note, Tip),
         known: Arc<Knowledge>,
         clock: Clock,
         stopped: Arc<AtomicBool>,
     ) -> Self {
-        Self { connection, note, known, clock, failed: None, stopped }
+        Self { connection, note, end: End::new(tip), known, clock, failed: None, stopped }
     }
 
     /// Works until it is told to close, or no one is left to ask.
     pub(super) fn run(&mut self, jobs: &Receiver<Job>) {
-        while let Ok(first) = jobs.recv() {
+        loop {
+            let first = match jobs.recv_timeout(self.note.due(self.end.get())) {
+                Ok(job) => job,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.note.catch_up(self.end.get());
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             let mut writes = first.writes();
             let mut group = vec![first];
             while group.len() < GROUP_MAX && writes < GROUP_WRITES_MAX {
@@ -91,6 +103,7 @@ impl Thread {
             if let Some(close) = rest.into_iter().next() {
                 // A clean end leaves no WAL behind; if it cannot, the next start replays it.
                 let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+                self.note.catch_up(self.end.get());
                 close.answer(Ok(Did::Settled));
                 return;
             }
@@ -106,6 +119,7 @@ impl Thread {
             Some(error) => Err(error),
             None => self.attempt(&group),
         };
+        self.forget_erased(&group);
         match ran {
             Ok((results, new_systems)) => {
                 self.known.terms().learn(new_systems.into_iter().collect());
@@ -118,6 +132,16 @@ impl Thread {
                 for job in group {
                     job.answer(Err(error.clone()));
                 }
+            }
+        }
+    }
+
+    /// Empties the log of what was erased, unless a reader still looks at it: then the next checkpoint does.
+    fn forget_erased(&self, group: &[Job]) {
+        if group.iter().any(|job| job.batch().is_some_and(Batch::erases)) {
+            let sql = "PRAGMA secure_delete = OFF; PRAGMA wal_checkpoint(TRUNCATE)";
+            if let Err(error) = self.connection.execute_batch(sql) {
+                tracing::warn!(cause = %error, "what was erased is still in the write-ahead log");
             }
         }
     }
@@ -142,14 +166,17 @@ impl Thread {
 
     /// Runs and commits a group, or leaves nothing of it.
     fn attempt(&mut self, group: &[Job]) -> Result<Ran, StoreError> {
+        let before = self.end.get();
         let mut ran = self.transaction(group, Undo::Group);
         if matches!(ran, Err(Halt::Refused)) {
             // SQLite may have done so by itself: then there is nothing left to do.
             let _ = self.connection.execute_batch("ROLLBACK");
+            self.end.set(before);
             ran = self.transaction(group, Undo::Job);
         }
         ran.map_err(|halt| {
             let _ = self.connection.execute_batch("ROLLBACK");
+            self.end.set(before);
             let error = match halt {
                 Halt::Failed(error) => error,
                 Halt::Refused => StoreError::Failed("a job was not undone".into()),
@@ -166,9 +193,7 @@ impl Thread {
             results.push(self.one(undo, || self.job(job, &new_systems, stamp))?);
         }
         self.connection.execute_batch("COMMIT")?;
-        if let Err(error) = self.note.write(&self.connection) {
-            tracing::warn!(cause = %error, "where the audit trail ends was not noted");
-        }
+        self.note.keep_up(self.end.get());
         Ok((results, new_systems))
     }
 
@@ -199,7 +224,12 @@ impl Thread {
         match job {
             Job::Write(batch, _) => {
                 let turn = Turn { now, stamp, standing: rebuild::standing(connection)? };
-                apply::batch(connection, &terms, new_systems, batch, turn).map(Did::Wrote)
+                if batch.erases() {
+                    // What is taken away is written over, not left in free pages.
+                    connection.execute_batch("PRAGMA secure_delete = ON")?;
+                }
+                apply::batch(connection, &self.end, &terms, new_systems, batch, turn)
+                    .map(Did::Wrote)
             }
             Job::Rebuild(piece, _) => {
                 rebuild::piece(connection, &terms, new_systems, piece).map(Did::Rebuilt)
@@ -214,7 +244,9 @@ impl Thread {
             Job::Keep { name, value, .. } => {
                 registration::keep(connection, name, value).map(|()| Did::Settled)
             }
-            Job::Audit(given, _) => super::audit::take(connection, given).map(|()| Did::Settled),
+            Job::Audit(given, _) => {
+                super::audit::take(connection, &self.end, given).map(|()| Did::Settled)
+            }
             Job::Close(_) => Ok(Did::Settled),
         }
     }
@@ -226,7 +258,7 @@ impl Thread {
         undo: Undo,
         job: impl FnOnce() -> Result<Did, StoreError>,
     ) -> Result<Result<Did, StoreError>, Halt> {
-        let changes = self.connection.total_changes();
+        let (changes, before) = (self.connection.total_changes(), self.end.get());
         if undo == Undo::Job {
             self.connection.prepare_cached("SAVEPOINT job")?.execute([])?;
         }
@@ -235,6 +267,7 @@ impl Thread {
             if self.connection.is_autocommit() || matches!(error, StoreError::Unavailable(_)) {
                 return Err(Halt::Failed(error.clone()));
             }
+            self.end.set(before);
             match undo {
                 Undo::Job => self.connection.prepare_cached("ROLLBACK TO job")?.execute([])?,
                 Undo::Group if self.connection.total_changes() != changes => {

@@ -35,7 +35,7 @@ use audit::Given;
 use super::StoreError;
 use super::generation::Knowledge;
 use super::query::Query;
-use super::trail::{Lines, Recorded, Subjects};
+use super::trail::{Lines, Recorded, Subjects, Witnessed};
 use super::vocabulary::Vocabulary;
 use super::write::{Batch, Kept, Method, Version, Written};
 use crate::audit::chain::Tip;
@@ -224,11 +224,13 @@ impl Sqlite {
         self.with_reader(|c| Ok(audit::entries(c, query)?))
     }
 
-    pub(super) async fn audit_patients(
-        &self,
-        query: &Query,
-    ) -> Result<Vec<(i64, i64, String)>, StoreError> {
-        self.with_reader(|c| Ok(audit::patients(c, query)?))
+    pub(super) async fn audit_patients(&self, query: &Query) -> Result<Vec<String>, StoreError> {
+        self.with_reader(|c| {
+            let mut statement = c.prepare_cached(query.sql())?;
+            let rows =
+                statement.query_map(params_from_iter(query.arguments()), |row| row.get(0))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
     }
 
     pub(super) async fn take_subjects(&self, subjects: Subjects) -> Result<(), StoreError> {
@@ -249,6 +251,10 @@ impl Sqlite {
 
     pub(super) async fn keep_head(&self, at: i64, document: String) -> Result<(), StoreError> {
         self.writer.give(Given::Head(at, document)).await
+    }
+
+    pub(super) async fn witness(&self, head: Witnessed) -> Result<(), StoreError> {
+        self.writer.give(Given::Witnessed(head)).await
     }
 
     /// Lends a reader's connection, for no longer than [`READ_MS_MAX`].

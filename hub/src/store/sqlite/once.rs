@@ -12,7 +12,7 @@ pub(super) fn claim(connection: &Connection, batch: &Batch, now: i64) -> Result<
     connection.prepare_cached(sql)?.execute([now - KEPT_MICROS])?;
     let sql = "INSERT INTO kept_answer (organisation, key, digest, answer, recorded) \
                VALUES (?1, ?2, ?3, x'', ?4) ON CONFLICT (organisation, key) DO NOTHING";
-    let values = params![batch.audit.organisation, once.key, once.digest, now];
+    let values = params![batch.audit.asker.organisation, once.key, once.digest, now];
     match connection.prepare_cached(sql)?.execute(values)? {
         0 => Err(StoreError::Moved),
         _ => Ok(()),
@@ -27,7 +27,7 @@ pub(super) fn keep(
 ) -> Result<(), StoreError> {
     let Some(once) = &batch.once else { return Ok(()) };
     let sql = "UPDATE kept_answer SET answer = ?3 WHERE organisation = ?1 AND key = ?2";
-    let values = params![batch.audit.organisation, once.key, (once.answer)(written)];
+    let values = params![batch.audit.asker.organisation, once.key, (once.answer)(written)];
     connection.prepare_cached(sql)?.execute(values)?;
     Ok(())
 }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::audit::{Given, Note};
 use super::group::Thread;
 use super::rebuild::Piece;
+use crate::audit::chain::Tip;
 use crate::registration::outbox::{Outcome, Task};
 use crate::store::StoreError;
 use crate::store::generation::Knowledge;
@@ -52,7 +53,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(
         connection: Connection,
-        note: Note,
+        note: (Note, Tip),
         known: Arc<Knowledge>,
         clock: Clock,
     ) -> Result<Self, StoreError> {

@@ -26,10 +26,20 @@ CREATE TABLE audit_head (
 );
 CREATE TABLE audit_journal (name TEXT COLLATE "C" PRIMARY KEY, moved BIGINT NOT NULL);
 
-CREATE INDEX audit_by_time ON audit (recorded, lane, seq);
-CREATE TABLE audit_indexed (lane BIGINT PRIMARY KEY, seq BIGINT NOT NULL);
-CREATE TABLE audit_subject (
-    patient TEXT COLLATE "C" NOT NULL, recorded BIGINT NOT NULL, lane BIGINT NOT NULL, seq BIGINT NOT NULL,
-    PRIMARY KEY (patient, recorded, lane, seq)
+-- Heads of other regions' trails, which this one is a witness of.
+CREATE TABLE audit_witnessed (
+    region TEXT COLLATE "C" NOT NULL, recorded BIGINT NOT NULL, document TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (region, recorded)
 );
-CREATE INDEX audit_subject_by_place ON audit_subject (lane, seq);
+
+-- What AuditEvents are found by, made after the entries: up to which place of a lane; each entry by its
+-- time, with the ids of the patients it is about; and by Patient/[id] and agent/[ODS code].
+CREATE TABLE audit_indexed (lane BIGINT PRIMARY KEY, seq BIGINT NOT NULL);
+CREATE TABLE audit_event (
+    recorded BIGINT NOT NULL, lane BIGINT NOT NULL, seq BIGINT NOT NULL, patients TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (recorded, lane, seq)
+);
+CREATE TABLE audit_subject (
+    about TEXT COLLATE "C" NOT NULL, recorded BIGINT NOT NULL, lane BIGINT NOT NULL, seq BIGINT NOT NULL,
+    PRIMARY KEY (about, recorded, lane, seq)
+);

@@ -12,12 +12,20 @@ CREATE TABLE audit_head (number INTEGER PRIMARY KEY, recorded INTEGER NOT NULL, 
 -- How many bytes of a journal's closed file are in the trail.
 CREATE TABLE audit_journal (name TEXT PRIMARY KEY, moved INTEGER NOT NULL) WITHOUT ROWID;
 
--- What AuditEvents are found by, made after the entries: up to which place of a lane, and the patients
--- that an entry is about.
-CREATE INDEX audit_by_time ON audit (recorded, lane, seq);
-CREATE TABLE audit_indexed (lane INTEGER PRIMARY KEY, seq INTEGER NOT NULL);
-CREATE TABLE audit_subject (
-    patient TEXT NOT NULL, recorded INTEGER NOT NULL, lane INTEGER NOT NULL, seq INTEGER NOT NULL,
-    PRIMARY KEY (patient, recorded, lane, seq)
+-- Heads of other regions' trails, which this one is a witness of.
+CREATE TABLE audit_witnessed (
+    region TEXT NOT NULL, recorded INTEGER NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (region, recorded)
 ) WITHOUT ROWID;
-CREATE INDEX audit_subject_by_place ON audit_subject (lane, seq);
+
+-- What AuditEvents are found by, made after the entries: up to which place of a lane; each entry by its
+-- time, with the ids of the patients it is about; and by Patient/[id] and agent/[ODS code].
+CREATE TABLE audit_indexed (lane INTEGER PRIMARY KEY, seq INTEGER NOT NULL);
+CREATE TABLE audit_event (
+    recorded INTEGER NOT NULL, lane INTEGER NOT NULL, seq INTEGER NOT NULL, patients TEXT NOT NULL,
+    PRIMARY KEY (recorded, lane, seq)
+) WITHOUT ROWID;
+CREATE TABLE audit_subject (
+    about TEXT NOT NULL, recorded INTEGER NOT NULL, lane INTEGER NOT NULL, seq INTEGER NOT NULL,
+    PRIMARY KEY (about, recorded, lane, seq)
+) WITHOUT ROWID;
