@@ -358,48 +358,48 @@ impl Store {
 
     /// Where the lanes of the audit trail end, all at one moment.
     pub async fn audit_tips(&self) -> Result<Vec<Tip>, StoreError> {
-        on!(self, engine => engine.audit_tips().await)
+        ask!(self, engine => engine.audit_tips())
     }
 
     /// Entries of the audit trail that a generated query finds: lane, place, time, entry, patients.
     pub async fn audit_entries(&self, query: &Query) -> Result<Vec<Recorded>, StoreError> {
-        on!(self, engine => engine.audit_entries(query).await)
+        ask!(self, engine => engine.audit_entries(query))
     }
 
     /// Ids of patients that a generated query finds.
     pub async fn audit_patients(&self, query: &Query) -> Result<Vec<String>, StoreError> {
-        on!(self, engine => engine.audit_patients(query).await)
+        ask!(self, engine => engine.audit_patients(query))
     }
 
     /// Notes what entries of the audit trail are found by.
     pub async fn take_subjects(&self, subjects: Subjects) -> Result<(), StoreError> {
-        on!(self, engine => engine.take_subjects(subjects).await)
+        ask!(self, engine => engine.take_subjects(subjects))
     }
 
     /// Up to which byte the lines of a journal's closed file are in the audit trail.
     pub async fn journal_moved(&self, file: &str) -> Result<i64, StoreError> {
-        on!(self, engine => engine.journal_moved(file).await)
+        ask!(self, engine => engine.journal_moved(file))
     }
 
     /// Takes lines of a journal into the audit trail; [`StoreError::Moved`] if they are there already.
     pub async fn take_lines(&self, lines: Lines) -> Result<(), StoreError> {
-        on!(self, engine => engine.take_lines(lines).await)
+        ask!(self, engine => engine.take_lines(lines))
     }
 
     /// Forgets a journal's file, all of whose lines are in the audit trail, once it is gone.
     pub async fn forget_journal(&self, file: String) -> Result<(), StoreError> {
-        on!(self, engine => engine.forget_journal(file).await)
+        ask!(self, engine => engine.forget_journal(file))
     }
 
     /// Keeps a head of the audit trail, made at that moment.
     pub async fn keep_head(&self, at: i64, document: String) -> Result<(), StoreError> {
-        on!(self, engine => engine.keep_head(at, document).await)
+        ask!(self, engine => engine.keep_head(at, document))
     }
 
     /// Keeps a head of another region's trail, made at that moment; [`StoreError::Moved`] if it contradicts
     /// one that is kept.
     pub async fn witness(&self, head: Witnessed) -> Result<(), StoreError> {
-        on!(self, engine => engine.witness(head).await)
+        ask!(self, engine => engine.witness(head))
     }
 
     /// A secret of this store, made at its first use: the cursors' key, shared by all processes.

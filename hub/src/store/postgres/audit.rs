@@ -112,7 +112,7 @@ fn read_tip(row: &PgRow) -> Result<Tip, sqlx::Error> {
 
 /// Connects to a record's server for reading alone.
 pub(in crate::store) async fn open(url: &str) -> Result<PgPool, StoreError> {
-    let pool = super::open::connect(url).await?;
+    let pool = super::line::Line::open(url).await?.pool();
     let sql = "SELECT to_regclass('audit_head') IS NOT NULL";
     let is_chained: bool = sqlx::query_scalar(sql).fetch_one(&pool).await?;
     if !is_chained {
@@ -164,7 +164,7 @@ impl Postgres {
              ORDER BY l.lane"
         );
         // Only names fixed in this crate are in it.
-        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.pool()).await?;
         Ok(rows.iter().map(read_tip).collect::<Result<_, _>>()?)
     }
 
@@ -172,7 +172,7 @@ impl Postgres {
         &self,
         query: &Query,
     ) -> Result<Vec<Recorded>, StoreError> {
-        let rows = super::statement(query).fetch_all(&self.pool).await?;
+        let rows = super::statement(query).fetch_all(&self.pool()).await?;
         let read = |row: &PgRow| {
             let (lane, seq) = (row.try_get(0)?, row.try_get(1)?);
             let (recorded, entry, patients) = (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
@@ -185,7 +185,7 @@ impl Postgres {
         &self,
         query: &Query,
     ) -> Result<Vec<String>, StoreError> {
-        let rows = super::statement(query).fetch_all(&self.pool).await?;
+        let rows = super::statement(query).fetch_all(&self.pool()).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
@@ -215,13 +215,13 @@ impl Postgres {
                    ON CONFLICT (lane) DO UPDATE SET seq = greatest(audit_indexed.seq, $2)";
         let statement = sqlx::query(sql).bind(lane).bind(to).bind(times).bind(places);
         let statement = statement.bind(patients).bind(abouts).bind(about_times).bind(about_places);
-        statement.execute(&self.pool).await?;
+        statement.execute(&self.pool()).await?;
         Ok(())
     }
 
     pub(in crate::store) async fn journal_moved(&self, file: &str) -> Result<i64, StoreError> {
         let moved = sqlx::query_scalar("SELECT moved FROM audit_journal WHERE name = $1");
-        let moved: Option<i64> = moved.bind(file).fetch_optional(&self.pool).await?;
+        let moved: Option<i64> = moved.bind(file).fetch_optional(&self.pool()).await?;
         Ok(moved.unwrap_or_default())
     }
 
@@ -230,8 +230,8 @@ impl Postgres {
         let writer = tokio::time::timeout(WAIT_TIME_MAX, self.writers.acquire()).await;
         let _writer = writer.map_err(|_| StoreError::Overloaded)?;
         let mut lane = self.lanes.lend()?;
-        lane.look(&self.pool).await?;
-        let mut transaction = self.pool.begin().await?;
+        lane.look(&self.pool()).await?;
+        let mut transaction = self.pool().begin().await?;
         let moved = sqlx::query(
             "INSERT INTO audit_journal (name, moved) SELECT $1, $3 WHERE $2 = 0::bigint \
              ON CONFLICT (name) DO NOTHING",
@@ -262,7 +262,7 @@ impl Postgres {
 
     pub(in crate::store) async fn forget_journal(&self, file: String) -> Result<(), StoreError> {
         let sql = "DELETE FROM audit_journal WHERE name = $1";
-        sqlx::query(sql).bind(file).execute(&self.pool).await?;
+        sqlx::query(sql).bind(file).execute(&self.pool()).await?;
         Ok(())
     }
 
@@ -272,13 +272,13 @@ impl Postgres {
         document: String,
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO audit_head (recorded, document) VALUES ($1, $2)";
-        sqlx::query(sql).bind(recorded).bind(document).execute(&self.pool).await?;
+        sqlx::query(sql).bind(recorded).bind(document).execute(&self.pool()).await?;
         Ok(())
     }
 
     /// Keeps a head of another region's trail, unless it contradicts one that is kept.
     pub(in crate::store) async fn witness(&self, head: Witnessed) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.pool().begin().await?;
         let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(WITNESS_LOCK);
         lock.execute(&mut *transaction).await?;
         let before = sqlx::query_as(
