@@ -10,6 +10,7 @@
 //! | [`store`] | versions, index, writer, on SQLite and PostgreSQL |
 //! | [`import`] | folders and files into the record, without HTTP |
 //! | [`reindex`] | the index made anew while the record is in use |
+//! | [`custody`] | whose a resource is, and what others may do to it |
 //! | [`registration`] | outbox -> record locator; what it holds, compared |
 //! | `command` | how commands ask a hub that serves the record |
 //! | [`error`] | the one table from error to status |
@@ -23,6 +24,7 @@
 pub mod address;
 mod command;
 pub mod config;
+pub mod custody;
 pub mod error;
 pub mod health;
 pub mod import;
@@ -38,11 +40,12 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use axum::Router;
-use fhir::definitions::SearchParameters;
+use fhir::definitions::{ResourceType, SearchParameters};
 use fhir::outcome::IssueCode;
 use http::StatusCode;
 use service::caller::{Caller, Gatekeeper};
 use service::clock::Clock;
+use service::config::SecurityMode;
 use service::journal::Journal;
 use service::program::ProgramError;
 use service::refusal::Refusal;
@@ -53,6 +56,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use config::HubConfig;
+use custody::{Custodian, Hand, May};
 use error::HubError;
 use interaction::capabilities::Statement;
 use registration::keeper::{Keeper, Watch};
@@ -207,6 +211,16 @@ impl Hub {
         let (config, watch) = (&self.config.registration, &self.reconciliation);
         let keeper = Keeper { sender: &sender, config, watch, wake: &self.wake };
         tokio::join!(sender.run(&self.wake, shutdown.clone()), keeper.run(shutdown));
+    }
+
+    /// By whose hand a caller writes resources of a type.
+    pub(crate) fn hand(&self, caller: &Caller, resource_type: ResourceType) -> Hand {
+        let organisation = Custodian::of(&caller.organisation, &self.config.region.ods);
+        let may = match self.config.security.mode {
+            SecurityMode::Open => May::All,
+            SecurityMode::Enforced => self.config.custody.of(resource_type).may(),
+        };
+        Hand { organisation, may }
     }
 
     /// The version an update must name, if the record demands one.

@@ -93,7 +93,7 @@ async fn attempt(
         }
     };
     let (name, deletes) = (format!("{resource_type}/{id}"), intent.text().is_none());
-    let mut writes = vec![write(hub, intent, id, &before)?];
+    let mut writes = vec![write(hub, caller, intent, id, &before)?];
     if let Some(provenance) = provenance {
         writes.extend(provenance.about(&mut footing, &writes).await?);
     }
@@ -107,10 +107,18 @@ async fn attempt(
 }
 
 /// Prepares what is written under `id`. The text that came is valid already.
-pub fn write(hub: &Hub, intent: &Intent, id: String, before: &Before) -> Result<Write, Refusal> {
+pub fn write(
+    hub: &Hub,
+    caller: &Caller,
+    intent: &Intent,
+    id: String,
+    before: &Before,
+) -> Result<Write, Refusal> {
     let resource_type = intent.resource_type;
+    let hand = hub.hand(caller, resource_type);
     let mut if_match = intent.if_match;
-    let content = |text: &[u8], at: &str| prepare(text, resource_type, &id, at, hub);
+    let content =
+        |text: &[u8], at: &str| prepare(text, (resource_type, &id), at, &hand.organisation, hub);
     let action = match (&intent.deed, before) {
         (Deed::Create { text, .. }, _) | (Deed::Update { text, .. }, Before::Fresh) => {
             Action::Create(content(text, &intent.at)?)
@@ -129,5 +137,5 @@ pub fn write(hub: &Hub, intent: &Intent, id: String, before: &Before) -> Result<
         }
         (Deed::Delete { .. }, _) => Action::Delete,
     };
-    Ok(Write { resource_type, id, action, if_match })
+    Ok(Write { resource_type, id, action, if_match, hand })
 }

@@ -15,6 +15,7 @@
 //!
 //! **Invariants.** A write is one transaction: version, current row, index rows, unique
 //! identifiers, registrations, kept answer, audit entry. Versions of a resource are 1, 2, 3, … without gaps.
+//! Each has one custodian, which only the hub's own hand changes.
 //! An acknowledged write has been flushed to disk.
 
 pub mod draft;
@@ -44,7 +45,7 @@ use generation::{Generation, Knowledge};
 use history::{History, Past};
 use query::{Found, Query, Step, Stepped};
 use vocabulary::Vocabulary;
-use write::{Batch, Conflict, Kept, Version, Written};
+use write::{Batch, Conflict, Held, Kept, Version, Written};
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, Clone, Error)]
@@ -221,6 +222,11 @@ impl Store {
     /// The current version of a resource; a deletion is a version too.
     pub async fn read(&self, t: ResourceType, id: &str) -> Result<Option<Version>, StoreError> {
         ask!(self, engine => engine.read(t, id))
+    }
+
+    /// The same, and whose the resource is.
+    pub async fn held(&self, t: ResourceType, id: &str) -> Result<Option<Held>, StoreError> {
+        ask!(self, engine => engine.held(t, id))
     }
 
     /// One version of a resource.

@@ -1,5 +1,6 @@
 //! A transaction's writes in the specification's order, and what becomes of each entry.
 
+use service::caller::Caller;
 use service::refusal::Refusal;
 
 use super::entry::Job;
@@ -39,6 +40,7 @@ pub(super) struct Prepared {
 /// Prepares every write, in the specification's order.
 pub(super) fn prepare(
     hub: &Hub,
+    caller: &Caller,
     parsed: &Parsed,
     roles: Vec<Role>,
     links: &Links,
@@ -60,7 +62,7 @@ pub(super) fn prepare(
                 let text = parsed.rewritten(&parsed.entries[place], intent, links, hub.base())?;
                 let (order, intent) = intent.clone().with(text);
                 let deletes = matches!(intent.deed, Deed::Delete { .. });
-                let write = write(hub, &intent, id, &before);
+                let write = write(hub, caller, &intent, id, &before);
                 turns.push((order, place, write.map_err(|refusal| within(place, "", refusal))?));
                 Slot::Written { turn: 0, name, deletes }
             }
