@@ -8,7 +8,7 @@
 //! | id taken | 409 | conflict |
 //! | client ids off | 405 | business-rule |
 //! | duplicate identifier | 409 | duplicate |
-//! | another's resource, tag or label | 403 | forbidden |
+//! | another's resource, tag or label; a Task of ours | 403 | forbidden |
 //! | overloaded | 503 + Retry-After | throttled |
 //! | index being rebuilt | 503 + Retry-After | transient |
 //! | index of another version | 503 + Retry-After | transient |
@@ -24,6 +24,7 @@ use http::StatusCode;
 use service::refusal::Refusal;
 use thiserror::Error;
 
+use crate::custody::task::{AMENDMENT, SYSTEM};
 use crate::store::StoreError;
 use crate::store::write::Conflict;
 
@@ -167,7 +168,18 @@ fn conflicting(entry: usize, conflict: Conflict) -> Refusal {
         Conflict::NotCustodian { current } => (
             StatusCode::FORBIDDEN,
             IssueCode::Forbidden,
-            format!("{current} belongs to another organisation, and only that may change it."),
+            format!(
+                "This belongs to another organisation, and only that may change it. Propose the change: \
+                 POST a Task with the code {SYSTEM}|{AMENDMENT} whose focus is {current}."
+            ),
+        ),
+        Conflict::ByOperation => (
+            StatusCode::FORBIDDEN,
+            IssueCode::Forbidden,
+            format!(
+                "A Task with a code of {SYSTEM} begins with POST [base]/Task, and is changed by its \
+                 operations alone: $receive, $accept, $reject and $log-disagreement."
+            ),
         ),
         Conflict::OtherCustodian { tag } => {
             at = Some(tag);

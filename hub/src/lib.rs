@@ -56,6 +56,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use config::HubConfig;
+use custody::policy::Policy;
 use custody::{Custodian, Hand, May};
 use error::HubError;
 use interaction::capabilities::Statement;
@@ -218,9 +219,17 @@ impl Hub {
         let organisation = Custodian::of(&caller.organisation, &self.config.region.ods);
         let may = match self.config.security.mode {
             SecurityMode::Open => May::All,
-            SecurityMode::Enforced => self.config.custody.of(resource_type).may(),
+            SecurityMode::Enforced => self.policy(resource_type).may(),
         };
         Hand { organisation, may }
+    }
+
+    /// What becomes of another organisation's edit: in open mode there is no other.
+    pub(crate) fn policy(&self, resource_type: ResourceType) -> Policy {
+        match self.config.security.mode {
+            SecurityMode::Open => Policy::Any,
+            SecurityMode::Enforced => self.config.custody.of(resource_type),
+        }
     }
 
     /// The version an update must name, if the record demands one.

@@ -1,9 +1,11 @@
 //! By whose hand a write is made. Decided against the version that is there when the write has its turn,
 //! so that no one's custody changes between a look and a write. Pure.
 
+use fhir::definitions::ResourceType;
 use fhir::tree::Tree;
 
 use super::Custodian;
+use super::task::{TASK, is_ours};
 use crate::store::write::{Conflict, Content, Held, Write};
 
 /// Who writes, and what may be done to what belongs to another.
@@ -47,17 +49,30 @@ impl Hand {
 /// Refuses what this hand may not do to what is there.
 pub fn permit(write: &Write, held: Option<&Held>) -> Result<(), Conflict> {
     let Hand { organisation, may } = &write.hand;
+    if *may == May::Decide {
+        return Ok(());
+    }
+    let body = held.filter(|_| write.resource_type == TASK).and_then(|h| h.version.body.as_ref());
+    let content = write.action.content();
+    // What is asked for would be done: so no one else says who asks, nor of whom.
+    if content.is_some_and(|content| content.asks) || body.is_some_and(|body| is_ours(body)) {
+        return Err(Conflict::ByOperation);
+    }
     let theirs = held.filter(|held| held.custodian != *organisation);
     match (may, theirs) {
-        (May::Decide, _) => return Ok(()),
         (May::Own, Some(Held { version, .. })) => {
             let current = format!("{}/_history/{}", write.name(), version.version);
             return Err(Conflict::NotCustodian { current });
         }
-        (May::Edit, Some(held)) => keeps_labels(write, held)?,
-        (May::All | May::Edit | May::Own, _) => {}
+        (May::Edit, Some(Held { version, custodian })) => {
+            if let Some(before) = &version.body {
+                let after = content.map(|content| content.draft.render(1, 0, custodian));
+                keeps_labels(write.resource_type, before, after.as_deref())?;
+            }
+        }
+        _ => {}
     }
-    let Some(content) = write.action.content() else { return Ok(()) };
+    let Some(content) = content else { return Ok(()) };
     let custodian = held.map_or(organisation, |held| &held.custodian);
     match content.claims.iter().find(|(_, claimed)| claimed != custodian) {
         Some((place, _)) => {
@@ -68,18 +83,20 @@ pub fn permit(write: &Write, held: Option<&Held>) -> Result<(), Conflict> {
     }
 }
 
-/// Refuses a write by which a security label would go, be it with the resource.
-fn keeps_labels(write: &Write, held: &Held) -> Result<(), Conflict> {
-    let Some(before) = &held.version.body else { return Ok(()) };
-    let after = write.action.content().map(|content| content.draft.render(1, 0, &held.custodian));
-    let read = |text| Tree::parse(text).expect("what is stored was read before it was stored");
-    let (before, after) = (read(before), after.as_deref().map(read));
+/// Refuses a text in which a security label of the one before is missing; none, if there is no text.
+pub fn keeps_labels(
+    resource_type: ResourceType,
+    before: &[u8],
+    after: Option<&[u8]>,
+) -> Result<(), Conflict> {
+    let read = |text| Tree::parse(text).expect("what is written was read before it is written");
+    let (before, after) = (read(before), after.map(read));
     let kept = after.as_ref().map_or(&[][..], labels);
     let is_kept = |label: &Tree<'_>| kept.iter().any(|there| same(there, label));
     if labels(&before).iter().all(is_kept) {
         return Ok(());
     }
-    Err(Conflict::LabelGone { labels: format!("{}.meta.security", write.resource_type) })
+    Err(Conflict::LabelGone { labels: format!("{resource_type}.meta.security") })
 }
 
 fn labels<'t, 'a>(resource: &'t Tree<'a>) -> &'t [Tree<'a>] {

@@ -5,12 +5,24 @@
 //! | here | the custodian: an organisation, shown as a tag |
 //! | [`hand`] | who writes, and what that allows; decided in the write's own transaction; pure |
 //! | [`policy`] | what another organisation may do, type by type |
+//! | [`detour`] | where another organisation's edit leads, if it is neither stored nor refused |
+//! | [`supersede`] | to a resource of its own, which replaces the other |
+//! | [`amendment`] | to a proposal that the custodian accepts or rejects |
+//! | [`transfer`] | custody that is offered and taken over |
+//! | [`task`] | the Tasks by which both are asked for |
+//! | [`provenance`] | who is behind what the hub does in others' names |
 //!
 //! **Invariants.** A resource has one custodian from its first version on: the organisation that created
-//! it. Whoever writes, it stays the custodian's.
+//! it. Whoever writes, it stays the custodian's, until another accepts what the custodian has offered.
 
+pub mod amendment;
+pub mod detour;
 pub mod hand;
 pub mod policy;
+pub mod provenance;
+pub mod supersede;
+pub mod task;
+pub mod transfer;
 
 use std::sync::Arc;
 

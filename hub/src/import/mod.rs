@@ -85,8 +85,9 @@ pub async fn run(
     config.check()?;
     let files = source::files(&options.paths)?;
     let mut report = Report::to(options.report.as_deref())?;
-    let record = Arc::new(Record::of(config, clock, options.dry_run).await?);
-    let result = import(&record, files, &mut report).await;
+    // Neither is so small that whoever waits should carry it.
+    let record = Arc::new(Box::pin(Record::of(config, clock, options.dry_run)).await?);
+    let result = Box::pin(import(&record, files, &mut report)).await;
     if let Record::Open(hub, _) = &*record {
         hub.store.close().await;
     }

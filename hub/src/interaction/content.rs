@@ -14,6 +14,7 @@ use service::refusal::Refusal;
 use super::links::refuse_conditional_references;
 use crate::Hub;
 use crate::custody::Custodian;
+use crate::custody::task::{TASK, asks};
 use crate::store::draft::{Claim, Draft};
 use crate::store::index::Index;
 use crate::store::vocabulary::Vocabulary;
@@ -140,7 +141,8 @@ pub fn content(
     let index = Index::of(resource_type, id, &tree, terms, now);
     let claim = |claim: &Claim| (claim.place, claimed(&claim.code, region));
     let claims = draft.claims().iter().map(claim).collect();
-    Ok(Content { draft, index, custodian: custodian.clone(), claims })
+    let asks = resource_type == TASK && asks(&tree);
+    Ok(Content { draft, index, custodian: custodian.clone(), claims, asks })
 }
 
 /// Whom a client's tag names. What is no organisation's code is no one's.

@@ -10,9 +10,12 @@ use uuid::Uuid;
 
 use super::footing::Footing;
 use super::intent::{Deed, Intent, Target};
+use crate::custody::detour::detour;
+use crate::custody::supersede::Replaced;
+use crate::custody::task::Order;
 use crate::error::HubError;
 use crate::store::StoreError;
-use crate::store::write::{Conflict, Version};
+use crate::store::write::{Conflict, Held, Version};
 
 /// Where a write leads.
 #[derive(Debug, Clone)]
@@ -44,10 +47,22 @@ pub enum Before {
     Unknown,
     /// Its text, to which a patch is applied.
     Text(Bytes),
+    /// It is a Task that asks for something of ours.
+    Order(Box<Order>),
+    /// Another's resource is replaced by it.
+    Replaced(Box<Replaced>),
+    /// It is another's, to whom the edit is proposed.
+    Proposed(Box<Held>),
 }
 
 /// Looks up where an intent leads.
 pub async fn resolve(footing: &mut Footing<'_>, intent: &Intent) -> Result<Resolved, HubError> {
+    let resolved = straight(footing, intent).await?;
+    detour(footing, intent, resolved).await
+}
+
+/// Where an intent leads by itself.
+async fn straight(footing: &mut Footing<'_>, intent: &Intent) -> Result<Resolved, HubError> {
     let resource_type = intent.resource_type;
     match &intent.deed {
         Deed::Create { if_none_exist: None, .. } => Ok(fresh()),

@@ -77,14 +77,16 @@ impl Draft {
     pub fn render(&self, version: i64, updated_micros: i64, custodian: &Custodian) -> Bytes {
         let tag = custodian.tag();
         let pieces = self.pieces(&tag);
-        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let length: usize = pieces.iter().copied().map(<[u8]>::len).sum();
         let mut out = Vec::with_capacity(self.before.len() + length + 64);
         out.extend_from_slice(&self.before);
         out.extend_from_slice(version.to_string().as_bytes());
         out.extend_from_slice(UPDATED);
         out.extend_from_slice(format_instant(updated_micros).as_bytes());
         out.push(b'"');
-        pieces.iter().for_each(|piece| out.extend_from_slice(piece));
+        for piece in pieces {
+            out.extend_from_slice(piece);
+        }
         out.into()
     }
 

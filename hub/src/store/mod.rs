@@ -119,12 +119,13 @@ macro_rules! on {
     };
 }
 
-/// As `on`, and waits for the answer of a server no longer than the server is there.
+/// As `on`, and waits for the answer of a server no longer than the server is there. What that takes is
+/// kept apart, or every interaction would be as large.
 macro_rules! ask {
     ($store:expr, $engine:ident => $body:expr) => {
         match $store {
             Store::Sqlite($engine) => $body.await,
-            Store::Postgres($engine) => $engine.answered($body).await,
+            Store::Postgres($engine) => Box::pin($engine.answered($body)).await,
         }
     };
 }

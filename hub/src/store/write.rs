@@ -161,6 +161,8 @@ pub struct Content {
     pub custodian: Custodian,
     /// Whose the client says that it is, and in which of its tags.
     pub claims: Vec<(usize, Custodian)>,
+    /// Whether it is a Task that asks for something of ours.
+    pub asks: bool,
 }
 
 /// How a version came to be; the number is stored.
@@ -243,6 +245,8 @@ pub enum Conflict {
         /// The tag's expression.
         tag: String,
     },
+    /// A Task that asks for something of ours: only its operations change it.
+    ByOperation,
     /// A security label of another organisation's resource would go.
     LabelGone {
         /// The labels' expression.

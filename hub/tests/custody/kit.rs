@@ -1,8 +1,8 @@
 //! A hub in enforced mode, and organisations that write to it.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use http::Request;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use hub::config::HubConfig;
 use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ impl Site {
             let issued = Issued { iss, jwks_file, gateway: None, reusable: false };
             config.security.mode = SecurityMode::Enforced;
             config.security.issuers = vec![issued];
-            config.server.public_url = BASE.to_owned();
+            BASE.clone_into(&mut config.server.public_url);
             config.tls = Some(tls);
             config.record.client_ids = Some(true);
             config.custody = serde_json::from_value(policies).unwrap();
@@ -66,9 +66,11 @@ impl Site {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
+        let body = body.into();
+        request = request.header(CONTENT_LENGTH, body.size_hint().exact().unwrap());
         let organisation = std::sync::Arc::new(organisation.parse().unwrap());
         let request = request.extension(Peer { organisation, thumbprint });
-        self.kit.ask(request.body(body.into()).unwrap()).await
+        self.kit.ask(request.body(body).unwrap()).await
     }
 
     pub(crate) async fn get(&self, organisation: &str, path: &str) -> Response {

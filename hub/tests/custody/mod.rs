@@ -6,3 +6,5 @@ mod ca;
 mod issuer;
 mod kit;
 mod owner;
+mod proposal;
+mod table;

@@ -109,7 +109,10 @@ impl Load {
     async fn has_taken_place(&self, hub: &Hub, roles: &mut [Role]) -> Result<bool, HubError> {
         let mut known = None;
         for (place, role) in roles.iter_mut().enumerate() {
-            let Role::Own(Resolved::Write { id, before: Before::Fresh }) = role else { continue };
+            let Role::Own(Resolved::Write { id, before: Before::Fresh | Before::Order(_) }) = role
+            else {
+                continue;
+            };
             let Job::Write(intent) = &self.parsed.jobs[place] else { continue };
             *id = self.id(place);
             if known.is_none() {
