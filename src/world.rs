@@ -13,6 +13,7 @@ use hub::config::{
     AuditConfig, HubConfig, LocatorConfig as HubLocator, RecordConfig, RegistrationConfig,
     StoreConfig,
 };
+use hub::custody::policy::CustodyConfig;
 use locator_mock::{Locator, LocatorConfig, Store as LocatorStore};
 use service::clock::Clock;
 use service::config::{Admin, Nation, Region, Security, Server};
@@ -213,6 +214,7 @@ impl Start<'_> {
             locator: Some(HubLocator { url: self.locator_url.to_owned(), token: None }),
             registration: RegistrationConfig::default(),
             record: RecordConfig::default(),
+            custody: CustodyConfig::default(),
             audit: AuditConfig::default(),
         }
     }

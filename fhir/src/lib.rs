@@ -38,7 +38,7 @@ pub mod tree;
 pub mod ucum;
 pub mod validate;
 
-/// Base of the code systems that are ours alone (`region-status`, `completeness`, `custodian`).
+/// Base of the code systems that are ours alone (`region-status`, `completeness`, `custodian`, `task`).
 pub const OWN_SYSTEM: &str = "urn:shared-record:";
 
 /// The FHIR media type of everything we send.

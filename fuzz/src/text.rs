@@ -3,6 +3,7 @@
 use fhir::subset::{self, Subset};
 use fhir::tree::Tree;
 use fhir::validate::validate;
+use hub::custody::Custodian;
 use hub::store::draft::Draft;
 use hub::store::index::Index;
 
@@ -19,8 +20,9 @@ pub fn resource(input: &[u8]) -> bool {
         Index::of(resource_type, "a", &tree, &TERMS, NOW)
     };
     let draft = Draft::new(input, "a").expect("what validates is an object");
-    let stored = draft.render(1, NOW);
-    assert!(draft.says_the_same_as(&stored), "what is stored says something else");
+    let own = Custodian::default();
+    let stored = draft.render(1, NOW, &own);
+    assert!(draft.says_the_same_as(&stored, &own), "what is stored says something else");
     let again = validate(&stored).expect("what is stored is JSON");
     assert!(again.issues.is_empty(), "what is stored does not validate: {:?}", again.issues);
     assert_eq!(again.id.as_deref(), Some("a"));

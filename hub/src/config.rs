@@ -8,6 +8,8 @@ use service::config::{Admin, ConfigError, Region, Security, SecurityMode, Server
 use service::tls::TlsConfig;
 use service::token::TokenConfig;
 
+use crate::custody::policy::CustodyConfig;
+
 /// The prefix of environment variables that override keys.
 pub const PREFIX: &str = "HUB__";
 
@@ -38,6 +40,9 @@ pub struct HubConfig {
     /// Rules of the record.
     #[serde(default)]
     pub record: RecordConfig,
+    /// What others may do to an organisation's resources.
+    #[serde(default)]
+    pub custody: CustodyConfig,
     /// The audit journal.
     #[serde(default)]
     pub audit: AuditConfig,
@@ -166,6 +171,7 @@ impl HubConfig {
             let text = format!("audit.witnesses: each url must begin with {scheme}");
             return Err(ConfigError::Refused(text));
         }
+        self.custody.check()?;
         let token = self.locator.as_ref().and_then(|locator| locator.token.as_ref());
         token.map_or(Ok(()), TokenConfig::check)
     }

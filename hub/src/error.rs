@@ -8,6 +8,7 @@
 //! | id taken | 409 | conflict |
 //! | client ids off | 405 | business-rule |
 //! | duplicate identifier | 409 | duplicate |
+//! | another's resource, tag or label; a Task of ours | 403 | forbidden |
 //! | overloaded | 503 + Retry-After | throttled |
 //! | index being rebuilt | 503 + Retry-After | transient |
 //! | index of another version | 503 + Retry-After | transient |
@@ -18,11 +19,12 @@
 
 use axum::response::{IntoResponse, Response};
 use fhir::definitions::ResourceType;
-use fhir::outcome::IssueCode;
+use fhir::outcome::{Issue, IssueCode};
 use http::StatusCode;
 use service::refusal::Refusal;
 use thiserror::Error;
 
+use crate::custody::task::{AMENDMENT, SYSTEM};
 use crate::store::StoreError;
 use crate::store::write::Conflict;
 
@@ -133,6 +135,7 @@ fn store(error: StoreError) -> Refusal {
 }
 
 fn conflicting(entry: usize, conflict: Conflict) -> Refusal {
+    let mut at = None;
     let (status, code, text) = match conflict {
         Conflict::VersionMismatch { current } => {
             let text = match current {
@@ -162,8 +165,37 @@ fn conflicting(entry: usize, conflict: Conflict) -> Refusal {
                  each patient is in the record once: update that Patient instead."
             ),
         ),
+        Conflict::NotCustodian { current } => (
+            StatusCode::FORBIDDEN,
+            IssueCode::Forbidden,
+            format!(
+                "This belongs to another organisation, and only that may change it. Propose the change: \
+                 POST a Task with the code {SYSTEM}|{AMENDMENT} whose focus is {current}."
+            ),
+        ),
+        Conflict::ByOperation => (
+            StatusCode::FORBIDDEN,
+            IssueCode::Forbidden,
+            format!(
+                "A Task with a code of {SYSTEM} begins with POST [base]/Task, and is changed by its \
+                 operations alone: $receive, $accept, $reject and $log-disagreement."
+            ),
+        ),
+        Conflict::OtherCustodian { tag } => {
+            at = Some(tag);
+            let text = "This tag says to whom the resource belongs, which is the server's to say: \
+                        leave it out, or send it as it was read.";
+            (StatusCode::FORBIDDEN, IssueCode::Forbidden, text.into())
+        }
+        Conflict::LabelGone { labels } => {
+            at = Some(labels);
+            let text = "Only the organisation that the resource belongs to may take security labels \
+                        away: send them as they were read.";
+            (StatusCode::FORBIDDEN, IssueCode::Forbidden, text.into())
+        }
     };
-    let mut refusal = Refusal::error(status, code, text);
+    let issue = Issue::error(code, text);
+    let mut refusal = Refusal::new(status, at.into_iter().fold(issue, Issue::at));
     refusal.entry = Some(entry);
     refusal
 }

@@ -12,6 +12,7 @@
 //! | [`reindex`] | the index made anew while the record is in use |
 //! | [`purge`] | a resource's content erased for good |
 //! | [`audit`] | a trail that shows what was done to it |
+//! | [`custody`] | whose a resource is, and what others may do to it |
 //! | [`registration`] | outbox -> record locator; what it holds, compared |
 //! | `command` | how commands ask a hub that serves the record |
 //! | [`error`] | the one table from error to status |
@@ -26,6 +27,7 @@ pub mod address;
 pub mod audit;
 mod command;
 pub mod config;
+pub mod custody;
 pub mod error;
 pub mod health;
 pub mod import;
@@ -43,11 +45,12 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use axum::Router;
-use fhir::definitions::SearchParameters;
+use fhir::definitions::{ResourceType, SearchParameters};
 use fhir::outcome::IssueCode;
 use http::StatusCode;
 use service::caller::{Caller, Gatekeeper};
 use service::clock::Clock;
+use service::config::SecurityMode;
 use service::journal::Journal;
 use service::program::ProgramError;
 use service::refusal::Refusal;
@@ -59,6 +62,8 @@ use tokio::sync::Notify;
 
 use audit::interaction::AUDIT_EVENT;
 use config::{HubConfig, Reads};
+use custody::policy::Policy;
+use custody::{Custodian, Hand, May};
 use error::HubError;
 use interaction::capabilities::Statement;
 use registration::keeper::{Keeper, Watch};
@@ -231,6 +236,24 @@ impl Hub {
         let (config, watch) = (&self.config.registration, &self.reconciliation);
         let keeper = Keeper { sender: &sender, config, watch, wake: &self.wake };
         tokio::join!(sender.run(&self.wake, shutdown.clone()), keeper.run(shutdown));
+    }
+
+    /// By whose hand a caller writes resources of a type.
+    pub(crate) fn hand(&self, caller: &Caller, resource_type: ResourceType) -> Hand {
+        let organisation = Custodian::of(&caller.organisation, &self.config.region.ods);
+        let may = match self.config.security.mode {
+            SecurityMode::Open => May::All,
+            SecurityMode::Enforced => self.policy(resource_type).may(),
+        };
+        Hand { organisation, may }
+    }
+
+    /// What becomes of another organisation's edit: in open mode there is no other.
+    pub(crate) fn policy(&self, resource_type: ResourceType) -> Policy {
+        match self.config.security.mode {
+            SecurityMode::Open => Policy::Any,
+            SecurityMode::Enforced => self.config.custody.of(resource_type),
+        }
     }
 
     /// The version an update must name, if the record demands one.

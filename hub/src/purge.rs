@@ -29,6 +29,7 @@ use service::refusal::Refusal;
 use crate::Hub;
 use crate::command::{Asked, Unasked};
 use crate::config::HubConfig;
+use crate::custody::{Custodian, Hand};
 use crate::error::HubError;
 use crate::reindex::admin::json;
 use crate::store::write::{Action, Write};
@@ -115,7 +116,8 @@ pub async fn purge(hub: &Hub, Order { resource, reason }: &Order) -> Result<Purg
     }
     let ods = Arc::new(hub.config.region.ods.clone());
     let caller = Caller::own(ods, Correlation::of(&HeaderMap::new()));
-    let write = Write { resource_type, id: id.to_owned(), action: Action::Erase, if_match: None };
+    let (id, hand) = (id.to_owned(), Hand::hubs(Custodian::default()));
+    let write = Write { resource_type, id, action: Action::Erase, if_match: None, hand };
     let written = hub.erase(&caller, write, reason).await?;
     let versions = written.version.map_or(0, |version| version.version - 1);
     Ok(Purged { resource: resource.clone(), versions })

@@ -21,7 +21,7 @@ use crate::audit::{disclosed, interaction as audit, witness};
 use crate::interaction::{
     self, bundle, capabilities, create, history, read, search, update, vread,
 };
-use crate::operation::{everything, lastn, meta, meta_add, meta_delete, validate};
+use crate::operation::{everything, lastn, meta, meta_add, meta_delete, task, validate};
 
 /// One thing that the hub does.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ const fn on(on: On, rights: Rights) -> Needs {
 
 /// Everything that is offered to a caller of the record.
 pub fn offers() -> Vec<Offer> {
-    [searches(), resources(), operations()].into_iter().flatten().collect()
+    [searches(), resources(), operations(), on_tasks()].into_iter().flatten().collect()
 }
 
 fn offer(
@@ -239,6 +239,23 @@ fn operations() -> Vec<Offer> {
             "/{type}/{id}/$meta-delete",
             on_type(R.and(U)),
             post(meta_delete::meta_delete),
+        ),
+    ]
+}
+
+/// What organisations ask of each other.
+fn on_tasks() -> Vec<Offer> {
+    let needs = on(On::Type("Task"), R.and(U));
+    vec![
+        offer(&["$receive"], "POST", "/Task/{id}/$receive", needs, post(task::receive)),
+        offer(&["$accept"], "POST", "/Task/{id}/$accept", needs, post(task::accept)),
+        offer(&["$reject"], "POST", "/Task/{id}/$reject", needs, post(task::reject)),
+        offer(
+            &["$log-disagreement"],
+            "POST",
+            "/Task/{id}/$log-disagreement",
+            needs,
+            post(task::log_disagreement),
         ),
     ]
 }

@@ -6,6 +6,7 @@ mod batch;
 mod capabilities;
 mod conditional;
 mod conformance;
+mod custody;
 mod exchange;
 mod explain;
 mod fault;

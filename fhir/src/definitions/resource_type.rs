@@ -29,6 +29,8 @@ impl ResourceType {
     pub const PATIENT: Self = Self::named("Patient");
     /// `Provenance`
     pub const PROVENANCE: Self = Self::named("Provenance");
+    /// Task
+    pub const TASK: Self = Self::named("Task");
 
     /// The type of that name, for constants: a name that R4 does not have stops the build.
     pub const fn named(name: &str) -> Self {

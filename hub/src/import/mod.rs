@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use fhir::definitions::ResourceType;
+use fhir::identifier::OdsCode;
 use futures::{StreamExt, stream};
 use http::HeaderMap;
 use service::caller::Caller;
@@ -37,6 +38,7 @@ use tokio::sync::mpsc;
 
 use crate::Hub;
 use crate::config::HubConfig;
+use crate::custody::{Custodian, Hand, May};
 use crate::reindex::walk::complete;
 use crate::store::vocabulary::Vocabulary;
 use crate::store::write::Write;
@@ -67,7 +69,7 @@ enum Record {
     /// Into the record, in this name.
     Open(Arc<Hub>, Caller),
     /// Nowhere.
-    Rehearsal { terms: Arc<Vocabulary>, base: String, clock: Clock },
+    Rehearsal { terms: Arc<Vocabulary>, base: String, clock: Clock, region: OdsCode },
 }
 
 /// Imports what the options name. Nothing is imported unless all paths can be.
@@ -83,8 +85,9 @@ pub async fn run(
     config.check()?;
     let files = source::files(&options.paths)?;
     let mut report = Report::to(options.report.as_deref())?;
-    let record = Arc::new(Record::of(config, clock, options.dry_run).await?);
-    let result = import(&record, files, &mut report).await;
+    // Neither is so small that whoever waits should carry it.
+    let record = Arc::new(Box::pin(Record::of(config, clock, options.dry_run)).await?);
+    let result = Box::pin(import(&record, files, &mut report)).await;
     if let Record::Open(hub, _) = &*record {
         hub.store.close().await;
     }
@@ -146,7 +149,8 @@ impl Record {
             fhir::definitions::load();
             let base = config.server.base().to_owned();
             let terms = Arc::new(Vocabulary::of_no_store(&base));
-            return Ok(Self::Rehearsal { terms, base, clock });
+            let region = config.region.ods;
+            return Ok(Self::Rehearsal { terms, base, clock, region });
         }
         let organisation = Arc::new(config.region.ods.clone());
         let hub = Hub::open(config, clock).await.map_err(in_use)?;
@@ -175,6 +179,21 @@ impl Record {
         match self {
             Self::Open(hub, _) => hub.clock.now_micros(),
             Self::Rehearsal { clock, .. } => clock.now_micros(),
+        }
+    }
+
+    fn region(&self) -> &OdsCode {
+        match self {
+            Self::Open(hub, _) => &hub.config.region.ods,
+            Self::Rehearsal { region, .. } => region,
+        }
+    }
+
+    /// By whose hand resources of a type are written.
+    fn hand(&self, resource_type: ResourceType) -> Hand {
+        match self {
+            Self::Open(hub, caller) => hub.hand(caller, resource_type),
+            Self::Rehearsal { .. } => Hand { organisation: Custodian::default(), may: May::All },
         }
     }
 

@@ -10,7 +10,7 @@ use service::refusal::Refusal;
 use super::Record;
 use super::source::{Item, Origin, Piece};
 use crate::interaction::bundle::load::{Load, Ready};
-use crate::interaction::content::{check, content, sound};
+use crate::interaction::content::{Basis, check, content, sound};
 use crate::interaction::links::{Place, refuse_conditional_references, rewrite};
 use crate::store::write::{Action, Write};
 
@@ -48,7 +48,11 @@ pub(super) async fn prepare(record: Arc<Record>, piece: Piece) -> Prepared {
     let read = tokio::task::spawn_blocking(move || {
         let load = Load::read(text, own.base())?;
         let types = match &*own {
-            Record::Rehearsal { .. } => Some(load.rehearse(&own.terms(), own.now())?),
+            Record::Rehearsal { .. } => {
+                let terms = &own.terms();
+                let basis = Basis { terms, now: own.now(), region: own.region() };
+                Some(load.rehearse(basis)?)
+            }
             Record::Open(..) => None,
         };
         Ok::<_, Refusal>((load, types))
@@ -101,9 +105,11 @@ fn write(record: &Record, item: &Item) -> Result<Write, Refusal> {
         }
     };
     let text = rewritten.as_deref().unwrap_or(text);
-    let content = content(text, resource_type, &id, at, &record.terms(), record.now())?;
+    let basis = Basis { terms: &record.terms(), now: record.now(), region: record.region() };
+    let hand = record.hand(resource_type);
+    let content = content(text, (resource_type, &id), at, &hand.organisation, basis)?;
     let action = Action::Update { content, may_create: record.may_create() };
-    Ok(Write { resource_type, id, action, if_match: None })
+    Ok(Write { resource_type, id, action, if_match: None, hand })
 }
 
 fn unknown_type() -> Refusal {

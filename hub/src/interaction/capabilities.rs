@@ -25,6 +25,12 @@ use crate::config::HubConfig;
 use crate::routes::{Offer, offers};
 use crate::search::supported;
 
+/// Where FHIR defines its operations.
+const DEFINITIONS: &str = "http://hl7.org/fhir/OperationDefinition/";
+/// Operations of ours, and what stands for where they are defined.
+const OWN: [&str; 4] = ["$receive", "$accept", "$reject", "$log-disagreement"];
+const OWN_DEFINITIONS: &str = "urn:shared-record:operation:";
+
 /// What may be asked of `/metadata`.
 #[derive(Debug, Deserialize)]
 pub struct Asked {
@@ -206,7 +212,8 @@ fn operations(offers: &[&Offer], resource_type: &str) -> Vec<Value> {
         let name = &code[1..];
         let general = |offer: &&Offer| offer.codes.contains(&code) && offer.url.starts_with("/{");
         let of = if offers.iter().any(general) { "Resource" } else { resource_type };
-        let definition = format!("http://hl7.org/fhir/OperationDefinition/{of}-{name}");
+        let base = if OWN.contains(&code) { OWN_DEFINITIONS } else { DEFINITIONS };
+        let definition = format!("{base}{of}-{name}");
         json!({"name": name, "definition": definition})
     };
     each_once(offers, |code| code.starts_with('$')).map(operation).collect()

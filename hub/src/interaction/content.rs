@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use fhir::definitions::ResourceType;
-use fhir::identifier::PatientNumber;
+use fhir::identifier::{OdsCode, PatientNumber};
 use fhir::outcome::{Issue, IssueCode, OperationOutcome};
 use fhir::subset::is_subsetted;
 use fhir::tree::Tree;
@@ -13,7 +13,9 @@ use service::refusal::Refusal;
 
 use super::links::refuse_conditional_references;
 use crate::Hub;
-use crate::store::draft::Draft;
+use crate::custody::Custodian;
+use crate::custody::task::{TASK, asks};
+use crate::store::draft::{Claim, Draft};
 use crate::store::index::Index;
 use crate::store::vocabulary::Vocabulary;
 use crate::store::write::Content;
@@ -94,34 +96,61 @@ pub fn refuse_issues(issues: &[ValidationIssue]) -> Result<(), Refusal> {
     Err(refusal)
 }
 
-/// Prepares a valid resource to be stored under `id`. `at` is where it stands, for errors.
+/// Prepares a valid resource to be stored under `id`. `at` is where it stands, for errors; `custodian` is
+/// whose it is expected to be.
 pub fn prepare(
     text: &[u8],
-    resource_type: ResourceType,
-    id: &str,
+    (resource_type, id): (ResourceType, &str),
     at: &str,
+    custodian: &Custodian,
     hub: &Hub,
 ) -> Result<Content, Refusal> {
-    content(text, resource_type, id, at, &hub.store.terms(), hub.clock.now_micros())
+    let (terms, now, region) = (&hub.store.terms(), hub.clock.now_micros(), &hub.config.region.ods);
+    content(text, (resource_type, id), at, custodian, Basis { terms, now, region })
 }
 
-/// [`prepare`] in these terms, `now` (microseconds since 1970).
+/// What a resource is prepared by.
+#[derive(Debug, Clone, Copy)]
+pub struct Basis<'a> {
+    /// The terms of the index.
+    pub terms: &'a Vocabulary,
+    /// The time, microseconds since 1970.
+    pub now: i64,
+    /// The region's own organisation.
+    pub region: &'a OdsCode,
+}
+
+/// [`prepare`] by these.
 pub fn content(
     text: &[u8],
-    resource_type: ResourceType,
-    id: &str,
+    (resource_type, id): (ResourceType, &str),
     at: &str,
-    terms: &Vocabulary,
-    now: i64,
+    custodian: &Custodian,
+    Basis { terms, now, region }: Basis<'_>,
 ) -> Result<Content, Refusal> {
     let failed = |error: serde_json::Error| Refusal::internal(&error);
-    let tree = Tree::parse(text).map_err(failed)?;
+    let draft = Draft::new(text, id).map_err(failed)?;
+    let is_tagged = *custodian != Custodian::default() || !draft.claims().is_empty();
+    // What it is found by is what is stored of it.
+    let tagged = is_tagged.then(|| draft.render(1, 0, custodian));
+    let tree = Tree::parse(tagged.as_deref().unwrap_or(text)).map_err(failed)?;
     patient_numbers(resource_type, &tree, at)?;
     if is_subsetted(&tree) {
         return Err(subsetted(at));
     }
     let index = Index::of(resource_type, id, &tree, terms, now);
-    Ok(Content { draft: Draft::new(text, id).map_err(failed)?, index })
+    let claim = |claim: &Claim| (claim.place, claimed(&claim.code, region));
+    let claims = draft.claims().iter().map(claim).collect();
+    let asks = resource_type == TASK && asks(&tree);
+    Ok(Content { draft, index, custodian: custodian.clone(), claims, asks })
+}
+
+/// Whom a client's tag names. What is no organisation's code is no one's.
+fn claimed(code: &str, region: &OdsCode) -> Custodian {
+    match code.parse() {
+        Ok(code) => Custodian::of(&code, region),
+        Err(_) => Custodian::stored("-"),
+    }
 }
 
 /// To store a part in place of the whole would lose the rest.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use service::answer::Answer;
 use service::journal::InStore;
 
+use super::perform::Told;
 use super::preconditions::Preference;
 use crate::Hub;
 use crate::error::HubError;
@@ -31,11 +32,12 @@ pub struct Done {
 
 impl Done {
     /// A write that took place.
-    pub fn written(name: &str, deletes: bool, written: &Written) -> Self {
-        let status = match (deletes, written.created) {
-            (true, _) => StatusCode::NO_CONTENT,
-            (false, true) => StatusCode::CREATED,
-            (false, false) => StatusCode::OK,
+    pub fn written(name: &str, told: Told, written: &Written) -> Self {
+        let status = match told {
+            Told::Ended => StatusCode::NO_CONTENT,
+            Told::Proposed => StatusCode::ACCEPTED,
+            Told::Stored if written.created => StatusCode::CREATED,
+            Told::Stored => StatusCode::OK,
         };
         Self::new(status, name, written.version.as_ref(), true)
     }

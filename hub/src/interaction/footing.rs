@@ -21,7 +21,7 @@ use crate::error::HubError;
 use crate::search::select::select;
 use crate::store::StoreError;
 use crate::store::query::Query;
-use crate::store::write::{Expected, Version};
+use crate::store::write::{Expected, Held};
 
 /// How often a write is decided before its caller is told to come back.
 const ATTEMPTS_MAX: u32 = 32;
@@ -71,18 +71,23 @@ impl<'a> Footing<'a> {
         Ok(id)
     }
 
-    /// The version of a resource, a deletion too, that must still be the current one.
+    /// In whose name it is asked.
+    pub fn caller(&self) -> &'a Caller {
+        self.caller
+    }
+
+    /// The version of a resource, a deletion too, that must still be the current one, and whose it is.
     pub async fn pin(
         &mut self,
         resource_type: ResourceType,
         id: &str,
-    ) -> Result<Option<Version>, HubError> {
-        let current = self.hub.store.read(resource_type, id).await?;
+    ) -> Result<Option<Held>, HubError> {
+        let current = self.hub.store.held(resource_type, id).await?;
         let mut query = Query::default();
         query.push("SELECT r.version FROM directory d JOIN resource r ON r.key = d.key ");
         query.push("WHERE d.type = ").number(self.hub.store.terms().resource_type(resource_type));
         query.push(" AND d.id = ").text(id);
-        let keys = current.iter().map(|version| version.version).collect();
+        let keys = current.iter().map(|held| held.version.version).collect();
         self.expected.push(Expected { query, keys, generation: None });
         Ok(current)
     }

@@ -22,6 +22,8 @@
 //! | written, with what stands beside it | [`perform`], [`provenance`], [`once`] |
 //! | told | [`done`] |
 //!
+//! An edit of another organisation's resource may lead elsewhere: see [`custody`](crate::custody).
+//!
 //! [`permission`] holds what is asked to what the caller's scopes grant.
 
 pub mod binary;

@@ -31,7 +31,7 @@ use crate::error::HubError;
 /// The media type of JSON Patch.
 pub const JSON_PATCH: &str = "application/json-patch+json";
 /// The media type of JSON Merge Patch.
-const MERGE_PATCH: &str = "application/merge-patch+json";
+pub const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// Changes parts of a resource.
 pub async fn patch(

@@ -17,6 +17,7 @@ use super::preconditions::Preference;
 use super::provenance::Provenance;
 use super::resolve::{Before, Resolved, resolve};
 use crate::Hub;
+use crate::custody::{amendment, supersede};
 use crate::error::HubError;
 use crate::store::write::{Action, Write};
 
@@ -92,25 +93,73 @@ async fn attempt(
             return Ok(Done::found(&format!("{resource_type}/{id}"), &version));
         }
     };
-    let (name, deletes) = (format!("{resource_type}/{id}"), intent.text().is_none());
-    let mut writes = vec![write(hub, intent, id, &before)?];
+    let Planned { mut writes, told } = plan(hub, caller, intent, id, &before)?;
+    let name = writes[0].name();
     if let Some(provenance) = provenance {
-        writes.extend(provenance.about(&mut footing, &writes).await?);
+        writes.extend(provenance.about(&mut footing, &writes[..1]).await?);
     }
     let once = key.as_ref().map(|key| {
         let name = name.clone();
-        key.once(move |written| vec![Some(Done::written(&name, deletes, &written[0]))])
+        key.once(move |written| vec![Some(Done::written(&name, told, &written[0]))])
     });
     let interaction = intent.interaction();
     let written = hub.write(caller, interaction, writes, footing.expected(), once).await?;
-    Ok(Done::written(&name, deletes, &written[0]))
+    Ok(Done::written(&name, told, &written[0]))
 }
 
-/// Prepares what is written under `id`. The text that came is valid already.
-pub fn write(hub: &Hub, intent: &Intent, id: String, before: &Before) -> Result<Write, Refusal> {
+/// What is written.
+#[derive(Debug)]
+pub struct Planned {
+    /// The writes; the first is what its caller is told of.
+    pub writes: Vec<Write>,
+    /// How.
+    pub told: Told,
+}
+
+/// What a caller is told of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// The resource is stored.
+    Stored,
+    /// It has ended.
+    Ended,
+    /// It is a proposal.
+    Proposed,
+}
+
+/// Prepares what is written where an intent leads: to `id`, unless it leads elsewhere. The text that came
+/// is valid already.
+pub fn plan(
+    hub: &Hub,
+    caller: &Caller,
+    intent: &Intent,
+    id: String,
+    before: &Before,
+) -> Result<Planned, Refusal> {
+    match (before, intent.text()) {
+        (Before::Order(order), Some(text)) => order.plan(hub, caller, text, id),
+        (Before::Replaced(replaced), _) => supersede::plan(hub, caller, intent, id, replaced),
+        (Before::Proposed(held), _) => amendment::plan(hub, caller, intent, id, held),
+        (_, text) => {
+            let told = if text.is_none() { Told::Ended } else { Told::Stored };
+            Ok(Planned { writes: vec![write(hub, caller, intent, id, before)?], told })
+        }
+    }
+}
+
+/// Prepares what is written under `id`.
+fn write(
+    hub: &Hub,
+    caller: &Caller,
+    intent: &Intent,
+    id: String,
+    before: &Before,
+) -> Result<Write, Refusal> {
     let resource_type = intent.resource_type;
+    let hand = hub.hand(caller, resource_type);
     let mut if_match = intent.if_match;
-    let content = |text: &[u8], at: &str| prepare(text, resource_type, &id, at, hub);
+    let content =
+        |text: &[u8], at: &str| prepare(text, (resource_type, &id), at, &hand.organisation, hub);
     let action = match (&intent.deed, before) {
         (Deed::Create { text, .. }, _) | (Deed::Update { text, .. }, Before::Fresh) => {
             Action::Create(content(text, &intent.at)?)
@@ -129,5 +178,5 @@ pub fn write(hub: &Hub, intent: &Intent, id: String, before: &Before) -> Result<
         }
         (Deed::Delete { .. }, _) => Action::Delete,
     };
-    Ok(Write { resource_type, id, action, if_match })
+    Ok(Write { resource_type, id, action, if_match, hand })
 }

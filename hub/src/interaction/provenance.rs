@@ -67,8 +67,8 @@ impl Provenance {
             let refused = |conflict| StoreError::Conflict { entry, conflict };
             let decision = decide(write, current.as_ref(), hub.clock.now_micros());
             let version = match decision.map_err(refused)? {
-                Decision::Store(version) => Some(version.version),
-                Decision::Nothing => current.map(|version| version.version),
+                Decision::Store(held) => Some(held.version.version),
+                Decision::Nothing => current.map(|held| held.version.version),
             };
             targets.extend(version.map(|v| format!("{resource_type}/{id}/_history/{v}")));
         }
@@ -78,8 +78,10 @@ impl Provenance {
         let failed = |error: serde_json::Error| Refusal::internal(&error);
         let text = with_target(&self.text, &targets).map_err(failed)?;
         let (resource_type, id) = (ResourceType::PROVENANCE, Uuid::now_v7().to_string());
-        let action = Action::Create(prepare(&text, resource_type, &id, HEADER, hub)?);
-        Ok(Some(Write { resource_type, id, action, if_match: None }))
+        let hand = hub.hand(footing.caller(), resource_type);
+        let content = prepare(&text, (resource_type, &id), HEADER, &hand.organisation, hub)?;
+        let action = Action::Create(content);
+        Ok(Some(Write { resource_type, id, action, if_match: None, hand }))
     }
 }
 

@@ -10,9 +10,12 @@ use uuid::Uuid;
 
 use super::footing::Footing;
 use super::intent::{Deed, Intent, Target};
+use crate::custody::detour::detour;
+use crate::custody::supersede::Replaced;
+use crate::custody::task::Order;
 use crate::error::HubError;
 use crate::store::StoreError;
-use crate::store::write::{Conflict, Version};
+use crate::store::write::{Conflict, Held, Version};
 
 /// Where a write leads.
 #[derive(Debug, Clone)]
@@ -44,10 +47,22 @@ pub enum Before {
     Unknown,
     /// Its text, to which a patch is applied.
     Text(Bytes),
+    /// It is a Task that asks for something of ours.
+    Order(Box<Order>),
+    /// Another's resource is replaced by it.
+    Replaced(Box<Replaced>),
+    /// It is another's, to whom the edit is proposed.
+    Proposed(Box<Held>),
 }
 
 /// Looks up where an intent leads.
 pub async fn resolve(footing: &mut Footing<'_>, intent: &Intent) -> Result<Resolved, HubError> {
+    let resolved = straight(footing, intent).await?;
+    detour(footing, intent, resolved).await
+}
+
+/// Where an intent leads by itself.
+async fn straight(footing: &mut Footing<'_>, intent: &Intent) -> Result<Resolved, HubError> {
     let resource_type = intent.resource_type;
     match &intent.deed {
         Deed::Create { if_none_exist: None, .. } => Ok(fresh()),
@@ -129,7 +144,7 @@ async fn updated(
         (Some(selected), _) => Ok(known(selected)),
         (None, None) => Ok(fresh()),
         (None, Some(body)) => match footing.pin(intent.resource_type, &body).await? {
-            Some(version) if version.body.is_some() => {
+            Some(held) if held.version.body.is_some() => {
                 let text = "The criteria select nothing, and the id in the body is in use by a \
                             resource that they do not select.";
                 let issue = Issue::error(IssueCode::Conflict, text).at(format!("{}.id", intent.at));
@@ -148,7 +163,7 @@ async fn patched(
 ) -> Result<Resolved, HubError> {
     let resource_type = intent.resource_type;
     let version = footing.pin(resource_type, &id).await?;
-    let version = version.ok_or(HubError::NotFound { resource_type })?;
+    let version = version.ok_or(HubError::NotFound { resource_type })?.version;
     let text = version.body.ok_or(HubError::Deleted { resource_type })?;
     if intent.if_match.is_some_and(|wanted| wanted != version.version) {
         let conflict = Conflict::VersionMismatch { current: Some(version.version) };
@@ -163,7 +178,7 @@ async fn absent(
     resource_type: ResourceType,
     id: &str,
 ) -> Result<(), HubError> {
-    match footing.pin(resource_type, id).await? {
+    match footing.pin(resource_type, id).await?.map(|held| held.version) {
         Some(Version { version, body: Some(_), .. }) => {
             let text = format!(
                 "If-None-Match asks that there be no such {resource_type} yet, but it is there, at \

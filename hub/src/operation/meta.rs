@@ -75,9 +75,10 @@ pub(super) async fn change(
             return Ok(answer(&version, &body)?);
         }
         let text = edited.unwrap_or_else(|| body.to_vec());
-        let content = prepare(&text, resource_type, &id, resource_type.as_str(), hub)?;
+        let (hand, at) = (hub.hand(caller, resource_type), resource_type.as_str());
+        let content = prepare(&text, (resource_type, &id), at, &hand.organisation, hub)?;
         let action = Action::Update { content, may_create: false };
-        let write = Write { resource_type, id: id.clone(), action, if_match };
+        let write = Write { resource_type, id: id.clone(), action, if_match, hand };
         let written = match hub.write(caller, interaction, vec![write], Vec::new(), None).await {
             Err(HubError::Store(StoreError::Conflict {
                 conflict: Conflict::VersionMismatch { .. },

@@ -6,6 +6,7 @@
 //! | `$lastn` | [`lastn`] |
 //! | `$validate` | [`validate`] |
 //! | `$meta`, `$meta-add`, `$meta-delete` | [`meta`], [`meta_add`], [`meta_delete`] |
+//! | `$receive`, `$accept`, `$reject`, `$log-disagreement` | [`task`] |
 //!
 //! [`labels`] is what the last two do to a resource; pure.
 
@@ -15,4 +16,5 @@ pub mod lastn;
 pub mod meta;
 pub mod meta_add;
 pub mod meta_delete;
+pub mod task;
 pub mod validate;

@@ -24,6 +24,7 @@ use url::form_urlencoded;
 
 use crate::Hub;
 use crate::address::{Id, Kind};
+use crate::custody::Custodian;
 use crate::error::HubError;
 use crate::interaction::content::{prepare, unreadable};
 use crate::interaction::links::refuse_conditional_references;
@@ -183,8 +184,11 @@ impl Asked {
         if found.issues.is_empty() && found.resource_type == Some(resource_type) {
             let id = found.id.as_deref().unwrap_or("new");
             let at = resource_type.as_str();
-            let refused = refuse_conditional_references(text, &found.references, at)
-                .and_then(|()| prepare(text, resource_type, id, at, hub).map(drop));
+            let refused =
+                refuse_conditional_references(text, &found.references, at).and_then(|()| {
+                    let own = &Custodian::default();
+                    prepare(text, (resource_type, id), at, own, hub).map(drop)
+                });
             issues.extend(refused.err().into_iter().flat_map(|refusal| refusal.outcome.issue));
         }
         Ok(issues)

@@ -1,5 +1,6 @@
 //! What a decided write changes in the index: rows to add and rows to take away. Pure.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
@@ -11,7 +12,7 @@ use super::index::{Index, Under};
 use super::target::Target;
 use super::unique::UniqueIdentifier;
 use super::vocabulary::{NO_SYSTEM, Vocabulary};
-use super::write::Version;
+use super::write::{Held, Version, Write};
 
 /// One index row of a resource; its key and type are the resource's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,6 +134,20 @@ pub fn index_of(
     let body = version?.body.as_ref()?;
     let tree = Tree::parse(body).expect("what is stored was read before it was stored");
     Some(Index::of(resource_type, id, &tree, terms, version?.updated))
+}
+
+/// Index values of what a write stores. They were made for the custodian that was expected; for another
+/// they are made anew.
+pub fn index_to_be<'a>(
+    write: &'a Write,
+    stored: &Held,
+    terms: &Vocabulary,
+) -> Option<Cow<'a, Index>> {
+    let content = write.action.content()?;
+    if content.custodian == stored.custodian {
+        return Some(Cow::Borrowed(&content.index));
+    }
+    index_of(Some(&stored.version), write.resource_type, &write.id, terms).map(Cow::Owned)
 }
 
 /// Everything an index refers to.

@@ -16,6 +16,7 @@
 //!
 //! **Invariants.** A write is one transaction: version, current row, index rows, unique
 //! identifiers, registrations, kept answer, audit entry. Versions of a resource are 1, 2, 3, … without gaps.
+//! Each has one custodian, which only the hub's own hand changes.
 //! An acknowledged write has been flushed to disk.
 
 pub mod draft;
@@ -48,7 +49,7 @@ use history::{History, Past};
 use query::{Found, Query, Step, Stepped};
 use trail::{Lines, Recorded, Subjects, Witnessed};
 use vocabulary::Vocabulary;
-use write::{Batch, Conflict, Kept, Version, Written};
+use write::{Batch, Conflict, Held, Kept, Version, Written};
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, Clone, Error)]
@@ -122,12 +123,13 @@ macro_rules! on {
     };
 }
 
-/// As `on`, and waits for the answer of a server no longer than the server is there.
+/// As `on`, and waits for the answer of a server no longer than the server is there. What that takes is
+/// kept apart, or every interaction would be as large.
 macro_rules! ask {
     ($store:expr, $engine:ident => $body:expr) => {
         match $store {
             Store::Sqlite($engine) => $body.await,
-            Store::Postgres($engine) => $engine.answered($body).await,
+            Store::Postgres($engine) => Box::pin($engine.answered($body)).await,
         }
     };
 }
@@ -225,6 +227,11 @@ impl Store {
     /// The current version of a resource; a deletion is a version too.
     pub async fn read(&self, t: ResourceType, id: &str) -> Result<Option<Version>, StoreError> {
         ask!(self, engine => engine.read(t, id))
+    }
+
+    /// The same, and whose the resource is.
+    pub async fn held(&self, t: ResourceType, id: &str) -> Result<Option<Held>, StoreError> {
+        ask!(self, engine => engine.held(t, id))
     }
 
     /// One version of a resource.

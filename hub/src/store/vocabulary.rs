@@ -10,6 +10,7 @@ use std::sync::{Arc, RwLock};
 use fhir::definitions::{Leaf, ParameterKind, ResourceType, SearchParameter, SearchParameters};
 
 use super::generation::Generation;
+use crate::custody;
 
 /// The term number of "no system".
 pub const NO_SYSTEM: i64 = 0;
@@ -42,7 +43,7 @@ impl Vocabulary {
     /// `added` are the parameters of the record's own.
     pub fn fixed_terms(added: &str) -> Vec<String> {
         let definitions = definitions(added);
-        let mut terms = Vec::new();
+        let mut terms = vec![custody::SYSTEM.to_owned()];
         for resource_type in ResourceType::all() {
             terms.push(resource_type.as_str().to_owned());
             for parameter in definitions.of(resource_type) {

@@ -11,6 +11,7 @@ use super::draft::Draft;
 use super::index::Index;
 use super::query::Query;
 use super::vocabulary::Vocabulary;
+use crate::custody::{Custodian, Hand, permit};
 
 /// Everything one HTTP interaction writes: all of it or nothing.
 #[derive(Debug)]
@@ -126,9 +127,16 @@ pub struct Write {
     pub action: Action,
     /// Only if this is the current version.
     pub if_match: Option<i64>,
+    /// By whose hand.
+    pub hand: Hand,
 }
 
 impl Write {
+    /// `Type/id`
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.resource_type, self.id)
+    }
+
     /// Reads what it will be found by anew, in other terms.
     pub fn index_by(&mut self, terms: &Vocabulary) {
         let (Action::Create(content) | Action::Update { content, .. }) = &mut self.action else {
@@ -136,7 +144,7 @@ impl Write {
         };
         // The version and its time are in no index; by the time it counts which identifiers are in use,
         // and those are the same in all terms.
-        let text = content.draft.render(1, 0);
+        let text = content.draft.render(1, 0, &content.custodian);
         let tree = Tree::parse(&text).expect("a draft is a resource that was read");
         let unique = std::mem::take(&mut content.index.unique);
         let index = Index::of(self.resource_type, &self.id, &tree, terms, 0);
@@ -179,6 +187,13 @@ pub struct Content {
     pub draft: Draft,
     /// Its index values.
     pub index: Index,
+    /// Whose it is in them: of what is created, the custodian; of what is there, whose it is expected
+    /// to be.
+    pub custodian: Custodian,
+    /// Whose the client says that it is, and in which of its tags.
+    pub claims: Vec<(usize, Custodian)>,
+    /// Whether it is a Task that asks for something of ours.
+    pub asks: bool,
 }
 
 /// How a version came to be; the number is stored.
@@ -225,6 +240,15 @@ pub struct Version {
     pub body: Option<Bytes>,
 }
 
+/// A current version, a deletion too, and whose the resource is.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The version.
+    pub version: Version,
+    /// The custodian.
+    pub custodian: Custodian,
+}
+
 /// Why a write was refused by the state of the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conflict {
@@ -242,19 +266,38 @@ pub enum Conflict {
         /// The id of that resource.
         holder: String,
     },
+    /// The resource is another organisation's.
+    NotCustodian {
+        /// `Type/id/_history/version`
+        current: String,
+    },
+    /// A tag names another custodian than there is.
+    OtherCustodian {
+        /// The tag's expression.
+        tag: String,
+    },
+    /// A Task that asks for something of ours: only its operations change it.
+    ByOperation,
+    /// A security label of another organisation's resource would go.
+    LabelGone {
+        /// The labels' expression.
+        labels: String,
+    },
 }
 
 /// What becomes of a resource.
 #[derive(Debug)]
 pub enum Decision {
     /// A new version is stored.
-    Store(Version),
+    Store(Held),
     /// There is nothing to do: the current version says the same already.
     Nothing,
 }
 
 /// Decides a write against the current version.
-pub fn decide(write: &Write, current: Option<&Version>, now: i64) -> Result<Decision, Conflict> {
+pub fn decide(write: &Write, held: Option<&Held>, now: i64) -> Result<Decision, Conflict> {
+    permit(write, held)?;
+    let current = held.map(|held| &held.version);
     if let Some(wanted) = write.if_match {
         let found = current.filter(|v| v.method != Method::Delete).map(|v| v.version);
         if found != Some(wanted) {
@@ -264,26 +307,26 @@ pub fn decide(write: &Write, current: Option<&Version>, now: i64) -> Result<Deci
     let version = current.map_or(1, |v| v.version + 1);
     // To the millisecond, as it is shown, and always later than the version before.
     let updated = current.map_or(now, |v| now.max(v.updated + 1_000)) / 1_000 * 1_000;
-    let store = |method, content: &Content| {
-        let body = Some(content.draft.render(version, updated));
-        Ok(Decision::Store(Version { version, updated, method, body }))
+    let custodian = write.hand.custodian(held, write.action.content());
+    let store = |method, content: Option<&Content>| {
+        let body = content.map(|content| content.draft.render(version, updated, &custodian));
+        let version = Version { version, updated, method, body };
+        Ok(Decision::Store(Held { version, custodian: custodian.clone() }))
     };
     match (&write.action, current) {
         (Action::Create(_), Some(_)) => Err(Conflict::IdTaken),
-        (Action::Create(content), None) => store(Method::Create, content),
+        (Action::Create(content), None) => store(Method::Create, Some(content)),
         (Action::Update { may_create: false, .. } | Action::Erase, None) => Err(Conflict::NotFound),
         (Action::Update { content, .. }, Some(Version { body: Some(body), .. }))
-            if content.draft.says_the_same_as(body) =>
+            if content.draft.says_the_same_as(body, &custodian) =>
         {
             Ok(Decision::Nothing)
         }
-        (Action::Update { content, .. }, _) => store(Method::Update, content),
+        (Action::Update { content, .. }, _) => store(Method::Update, Some(content)),
         (Action::Delete, None | Some(Version { method: Method::Delete, .. })) => {
             Ok(Decision::Nothing)
         }
-        (Action::Delete | Action::Erase, Some(_)) => {
-            Ok(Decision::Store(Version { version, updated, method: Method::Delete, body: None }))
-        }
+        (Action::Delete | Action::Erase, Some(_)) => store(Method::Delete, None),
     }
 }
 

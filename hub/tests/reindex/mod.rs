@@ -5,6 +5,7 @@ mod parameters;
 use std::fmt::Write as _;
 
 use http::StatusCode;
+use hub::custody::{Custodian, Hand, May};
 use hub::reindex::walk::walk;
 use hub::store::write::{AuditEntry, Batch};
 use service::admin::Health;
@@ -376,17 +377,21 @@ async fn what_was_prepared_for_the_index_before_is_prepared_again(kit: Kit) {
     let text = format!("{}{own}", text.strip_suffix('}').unwrap());
     let write = hub::interaction::content::content(
         text.as_bytes(),
-        "Patient".parse().unwrap(),
-        "late",
+        ("Patient".parse().unwrap(), "late"),
         "Patient",
-        &terms,
-        kit.hub.clock.now_micros(),
+        &Custodian::default(),
+        hub::interaction::content::Basis {
+            terms: &terms,
+            now: kit.hub.clock.now_micros(),
+            region: &kit.hub.config.region.ods,
+        },
     );
     let mut write = hub::store::write::Write {
         resource_type: "Patient".parse().unwrap(),
         id: "late".into(),
         action: hub::store::write::Action::Create(write.unwrap()),
         if_match: None,
+        hand: Hand { organisation: Custodian::default(), may: May::All },
     };
     begin(&kit).await;
     walk(&kit.hub.store).await.unwrap();

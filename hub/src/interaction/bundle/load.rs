@@ -21,11 +21,11 @@ use super::roles::{Role, links, roles};
 pub(crate) use super::transaction::named;
 use super::{at, blocking, within};
 use crate::Hub;
+use crate::custody::Custodian;
 use crate::error::HubError;
-use crate::interaction::content::content;
+use crate::interaction::content::{Basis, content};
 use crate::interaction::footing::Footing;
 use crate::interaction::resolve::{Before, Resolved};
-use crate::store::vocabulary::Vocabulary;
 use crate::store::write::{Expected, Write};
 
 /// A valid transaction, not yet looked at against the record.
@@ -62,17 +62,14 @@ impl Load {
 
     /// Takes the resources apart for the index, as far as that can be done without the record:
     /// links stay as they are. Their types.
-    pub(crate) fn rehearse(
-        &self,
-        terms: &Vocabulary,
-        now: i64,
-    ) -> Result<Vec<ResourceType>, Refusal> {
+    pub(crate) fn rehearse(&self, basis: Basis<'_>) -> Result<Vec<ResourceType>, Refusal> {
         let mut types = Vec::with_capacity(self.parsed.jobs.len());
         for (place, job) in self.parsed.jobs.iter().enumerate() {
             let Job::Write(intent) = job else { continue };
             if let Some((resource_type, text)) = intent.carries() {
                 let id = self.id(place);
-                let rehearsed = content(text, resource_type, &id, &intent.at, terms, now);
+                let own = &Custodian::default();
+                let rehearsed = content(text, (resource_type, &id), &intent.at, own, basis);
                 rehearsed.map_err(|refusal| within(place, "", refusal))?;
             }
             types.push(intent.resource_type);
@@ -100,10 +97,11 @@ impl Load {
         };
         let unchanged = roles.iter().filter(|role| !matches!(role, Role::Ask)).zip(self.types());
         let unchanged = unchanged.filter_map(left).collect();
+        let expected = footing.expected();
         let (own, parsed) = (hub.clone(), self.parsed.clone());
-        let prepared = blocking(move || prepare(&own, &parsed, roles, &links)).await??;
+        let prepared = blocking(move || prepare(&own, &caller, &parsed, roles, &links)).await??;
         let Prepared { writes, places, .. } = prepared;
-        Ok(Ready { writes, expected: footing.expected(), unchanged, places })
+        Ok(Ready { writes, expected, unchanged, places })
     }
 
     /// Gives what is created its id. A transaction is written as a whole, so the first of them tells
@@ -111,7 +109,10 @@ impl Load {
     async fn has_taken_place(&self, hub: &Hub, roles: &mut [Role]) -> Result<bool, HubError> {
         let mut known = None;
         for (place, role) in roles.iter_mut().enumerate() {
-            let Role::Own(Resolved::Write { id, before: Before::Fresh }) = role else { continue };
+            let Role::Own(Resolved::Write { id, before: Before::Fresh | Before::Order(_) }) = role
+            else {
+                continue;
+            };
             let Job::Write(intent) = &self.parsed.jobs[place] else { continue };
             *id = self.id(place);
             if known.is_none() {

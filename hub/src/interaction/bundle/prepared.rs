@@ -1,5 +1,6 @@
 //! A transaction's writes in the specification's order, and what becomes of each entry.
 
+use service::caller::Caller;
 use service::refusal::Refusal;
 
 use super::entry::Job;
@@ -8,9 +9,8 @@ use super::roles::{Role, id};
 use super::within;
 use crate::Hub;
 use crate::interaction::done::Done;
-use crate::interaction::intent::Deed;
 use crate::interaction::links::Links;
-use crate::interaction::perform::write;
+use crate::interaction::perform::{Told, plan};
 use crate::interaction::resolve::Resolved;
 use crate::store::write::{Write, Written};
 
@@ -19,7 +19,7 @@ pub(super) enum Slot {
     /// It is known before anything is written.
     Known(Done),
     /// What the write whose turn this is does.
-    Written { turn: usize, name: String, deletes: bool },
+    Written { turn: usize, name: String, told: Told },
     /// What another entry does.
     SameAs(usize),
     /// It reads.
@@ -39,6 +39,7 @@ pub(super) struct Prepared {
 /// Prepares every write, in the specification's order.
 pub(super) fn prepare(
     hub: &Hub,
+    caller: &Caller,
     parsed: &Parsed,
     roles: Vec<Role>,
     links: &Links,
@@ -59,18 +60,20 @@ pub(super) fn prepare(
             Role::Own(Resolved::Write { id, before }) => {
                 let text = parsed.rewritten(&parsed.entries[place], intent, links, hub.base())?;
                 let (order, intent) = intent.clone().with(text);
-                let deletes = matches!(intent.deed, Deed::Delete { .. });
-                let write = write(hub, &intent, id, &before);
-                turns.push((order, place, write.map_err(|refusal| within(place, "", refusal))?));
-                Slot::Written { turn: 0, name, deletes }
+                let planned = plan(hub, caller, &intent, id, &before);
+                let planned = planned.map_err(|refusal| within(place, "", refusal))?;
+                let (name, told) = (planned.writes[0].name(), planned.told);
+                let writes = planned.writes.into_iter().enumerate();
+                turns.extend(writes.map(|(number, write)| (order, place, number == 0, write)));
+                Slot::Written { turn: 0, name, told }
             }
         });
     }
     // Stable: entries of one kind keep their order.
-    turns.sort_by_key(|(order, _, _)| *order);
+    turns.sort_by_key(|(order, ..)| *order);
     let (mut writes, mut places) = (Vec::new(), Vec::new());
-    for (number, (_, place, write)) in turns.into_iter().enumerate() {
-        if let Slot::Written { turn, .. } = &mut slots[place] {
+    for (number, (_, place, is_told, write)) in turns.into_iter().enumerate() {
+        if let (true, Slot::Written { turn, .. }) = (is_told, &mut slots[place]) {
             *turn = number;
         }
         writes.push(write);
@@ -83,9 +86,7 @@ pub(super) fn prepare(
 pub(super) fn fill(slots: &[Slot], written: &[Written]) -> Vec<Option<Done>> {
     let done = |slot: &Slot| match slot {
         Slot::Known(done) => Some(done.clone()),
-        Slot::Written { turn, name, deletes } => {
-            Some(Done::written(name, *deletes, &written[*turn]))
-        }
+        Slot::Written { turn, name, told } => Some(Done::written(name, *told, &written[*turn])),
         Slot::SameAs(_) | Slot::Ask => None,
     };
     let mut all: Vec<Option<Done>> = slots.iter().map(done).collect();

@@ -15,7 +15,7 @@ use crate::error::HubError;
 use crate::interaction::footing::Footing;
 use crate::interaction::intent::{Deed, Intent};
 use crate::interaction::links::{Links, key};
-use crate::interaction::resolve::{Resolved, resolve};
+use crate::interaction::resolve::{Before, Resolved, resolve};
 use crate::store::StoreError;
 
 /// What part an entry has in the transaction.
@@ -87,6 +87,8 @@ fn distinct(parsed: &Parsed, roles: &[Role]) -> Result<(), Refusal> {
     for (place, (job, role)) in parsed.jobs.iter().zip(roles).enumerate() {
         let (Job::Write(intent), Role::Own(resolved)) = (job, role) else { continue };
         let (id, writes) = match resolved {
+            // What is replaced ends, too; what replaces it has an id of its own.
+            Resolved::Write { before: Before::Replaced(replaced), .. } => (&replaced.id, true),
             Resolved::Write { id, .. } => (id, true),
             Resolved::Found { id, .. } => (id, false),
             Resolved::Nothing => continue,

@@ -69,8 +69,8 @@ async fn attempt(
     let roles = roles(&mut footing, parsed).await?;
     let links = links(&mut footing, parsed, &roles).await?;
     let provenance = provenance.as_ref().map(|p| p.linked(&links, hub.base())).transpose()?;
-    let (own, all) = (hub.clone(), parsed.clone());
-    let prepared = blocking(move || prepare(&own, &all, roles, &links)).await??;
+    let (own, whose, all) = (hub.clone(), caller.clone(), parsed.clone());
+    let prepared = blocking(move || prepare(&own, &whose, &all, roles, &links)).await??;
     let Prepared { mut writes, places, slots } = prepared;
     if writes.is_empty() {
         return Ok(fill(&slots, &[]));

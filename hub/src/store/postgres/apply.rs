@@ -12,6 +12,7 @@
 //!
 //! Others come with what they are for: an expectation, a kept answer, a refused claim.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sqlx::postgres::{PgConnection, PgPool, PgRow};
@@ -23,13 +24,13 @@ use super::once;
 use super::rows::{Owner, Rows};
 use crate::audit::chain::Link;
 use crate::store::StoreError;
-use crate::store::effects::{Effects, Numbers, index_of, targets};
+use crate::store::effects::{Effects, Numbers, index_of, index_to_be, targets};
 use crate::store::index::{Index, NO_CLINICAL_MS};
 use crate::store::target::Target;
 use crate::store::unique::UniqueIdentifier;
 use crate::store::vocabulary::Vocabulary;
 use crate::store::write::{
-    Action, Batch, Conflict, Decision, Method, Version, Write, Written, decide,
+    Action, Batch, Conflict, Decision, Held, Method, Write, Written, decide,
 };
 
 /// Why a transaction did not commit.
@@ -65,7 +66,7 @@ struct Step {
     entry: usize,
     owner: Owner,
     replaces: bool,
-    version: Version,
+    held: Held,
     effects: Effects,
 }
 
@@ -166,7 +167,7 @@ fn mentioned(batch: &Batch) -> BTreeSet<Target> {
 async fn old_systems(
     connection: &mut PgConnection,
     terms: &Vocabulary,
-    indices: &[(Option<Index>, Option<&Index>)],
+    indices: &[Indices<'_>],
 ) -> Result<(), Failure> {
     let tokens = indices.iter().filter_map(|(old, _)| old.as_ref()).flat_map(|old| &old.tokens);
     let unknown = terms.unknown(tokens.map(|token| token.system.as_str()));
@@ -183,7 +184,7 @@ async fn current(
     connection: &mut PgConnection,
     batch: &Batch,
     directory: &Directory,
-) -> Result<Vec<Option<Version>>, Failure> {
+) -> Result<Vec<Option<Held>>, Failure> {
     let key = |write: &Write| directory.keys()[&own_target(write)];
     let own: Vec<i64> = batch.writes.iter().map(key).collect();
     let old: Vec<i64> = own.iter().copied().filter(|key| !directory.is_new(*key)).collect();
@@ -191,20 +192,20 @@ async fn current(
         return Ok(vec![None; own.len()]);
     }
     let rows = sqlx::query(
-        "SELECT version, updated, method, body, key FROM resource WHERE key = ANY($1) \
+        "SELECT version, updated, method, body, custodian, key FROM resource WHERE key = ANY($1) \
          ORDER BY key FOR UPDATE",
     )
     .bind(&old)
     .fetch_all(connection)
     .await?;
-    let mut found: HashMap<i64, Version> =
-        rows.iter().map(|row| (row.get(4), super::version(row))).collect();
+    let mut found: HashMap<i64, Held> =
+        rows.iter().map(|row| (row.get(5), super::held(row))).collect();
     Ok(own.iter().map(|key| found.remove(key)).collect())
 }
 
 fn decide_all(
     batch: &Batch,
-    current: &[Option<Version>],
+    current: &[Option<Held>],
     now: i64,
 ) -> Result<Vec<Decision>, StoreError> {
     let writes = batch.writes.iter().zip(current).enumerate();
@@ -216,21 +217,24 @@ fn decide_all(
         .collect()
 }
 
-/// What each written resource was found by, and will be found by.
+/// What a resource was found by, and will be found by.
+type Indices<'a> = (Option<Index>, Option<Cow<'a, Index>>);
+
 fn indices<'a>(
     batch: &'a Batch,
-    current: &[Option<Version>],
+    current: &[Option<Held>],
     decided: &[Decision],
     terms: &Vocabulary,
-) -> Vec<(Option<Index>, Option<&'a Index>)> {
+) -> Vec<Indices<'a>> {
     let writes = batch.writes.iter().zip(current).zip(decided);
     writes
         .map(|((write, current), decision)| match decision {
             Decision::Nothing => (None, None),
-            Decision::Store(_) => (
-                index_of(current.as_ref(), write.resource_type, &write.id, terms),
-                write.action.content().map(|content| &content.index),
-            ),
+            Decision::Store(held) => {
+                let current = current.as_ref().map(|held| &held.version);
+                let old = index_of(current, write.resource_type, &write.id, terms);
+                (old, index_to_be(write, held, terms))
+            }
         })
         .collect()
 }
@@ -238,8 +242,8 @@ fn indices<'a>(
 fn steps(
     batch: &Batch,
     decided: Vec<Decision>,
-    current: &[Option<Version>],
-    indices: &[(Option<Index>, Option<&Index>)],
+    current: &[Option<Held>],
+    indices: &[Indices<'_>],
     keys: &HashMap<Target, i64>,
     terms: &Vocabulary,
 ) -> (Vec<Step>, Vec<Written>) {
@@ -247,21 +251,23 @@ fn steps(
     let numbers = Numbers { terms, new_systems: &none, keys };
     let (mut steps, mut written) = (Vec::new(), Vec::new());
     for (entry, decision) in decided.into_iter().enumerate() {
-        let (write, before) = (&batch.writes[entry], current[entry].as_ref());
-        let Decision::Store(version) = decision else {
+        let write = &batch.writes[entry];
+        let before = current[entry].as_ref().map(|held| &held.version);
+        let Decision::Store(held) = decision else {
             written.push(Written { version: before.cloned(), created: false, stored: false });
             continue;
         };
         let (old, new) = &indices[entry];
+        let (new, version) = (new.as_deref(), Some(held.version.clone()));
         let created = before.is_none_or(|version| version.method == Method::Delete);
-        written.push(Written { version: Some(version.clone()), created, stored: true });
+        written.push(Written { version, created, stored: true });
         let owner = Owner {
             key: keys[&own_target(write)],
             resource_type: terms.resource_type(write.resource_type),
             clinical_ms: new.map_or(NO_CLINICAL_MS, |index| index.clinical_ms),
         };
-        let effects = Effects::between(old.as_ref(), *new, &numbers);
-        steps.push(Step { entry, owner, replaces: before.is_some(), version, effects });
+        let effects = Effects::between(old.as_ref(), new, &numbers);
+        steps.push(Step { entry, owner, replaces: before.is_some(), held, effects });
     }
     (steps, written)
 }
@@ -276,8 +282,8 @@ async fn store(
     let now = audit.recorded;
     let (mut old, mut new, mut claims) = (Rows::default(), Rows::default(), Vec::new());
     let replaces = steps.iter().any(|step| step.replaces);
-    for Step { entry, owner, replaces, version, effects } in steps {
-        if replaces { &mut old } else { &mut new }.resource(owner, &version);
+    for Step { entry, owner, replaces, held, effects } in steps {
+        if replaces { &mut old } else { &mut new }.resource(owner, &held);
         let Effects { rows_new, rows_gone, unique_new, unique_gone } = effects;
         for row in rows_gone {
             old.index(owner, row);

@@ -34,7 +34,8 @@ use super::StoreError;
 use super::generation::Knowledge;
 use super::query::{Argument, Query};
 use super::vocabulary::Vocabulary;
-use super::write::{Batch, Kept, Method, Version, Written};
+use super::write::{Batch, Held, Kept, Method, Version, Written};
+use crate::custody::Custodian;
 use crate::registration::outbox::{Depth, Known, Outcome, Task};
 use line::Line;
 
@@ -119,6 +120,14 @@ impl Postgres {
         let statement =
             sqlx::query(sql).bind(self.known.terms().resource_type(t)).bind(id.to_owned());
         Ok(statement.fetch_optional(&self.pool()).await?.as_ref().map(version))
+    }
+
+    pub(super) async fn held(&self, t: ResourceType, id: &str) -> Result<Option<Held>, StoreError> {
+        let sql = "SELECT r.version, r.updated, r.method, r.body, r.custodian FROM directory d \
+                   JOIN resource r ON r.key = d.key WHERE d.type = $1 AND d.id = $2";
+        let statement =
+            sqlx::query(sql).bind(self.known.terms().resource_type(t)).bind(id.to_owned());
+        Ok(statement.fetch_optional(&self.pool()).await?.as_ref().map(held))
     }
 
     pub(super) async fn vread(
@@ -307,6 +316,11 @@ fn version(row: &PgRow) -> Version {
         method: Method::from_number(row.get(2)),
         body: row.get::<Option<Vec<u8>>, _>(3).map(Bytes::from),
     }
+}
+
+/// Reads version, updated, method, body, custodian.
+fn held(row: &PgRow) -> Held {
+    Held { version: version(row), custodian: Custodian::stored(row.get(4)) }
 }
 
 impl From<sqlx::Error> for StoreError {

@@ -11,12 +11,13 @@ use crate::store::generation::Knowledge;
 use crate::store::vocabulary::Vocabulary;
 
 /// How the schema came to be, step by step; a step is frozen once it is merged.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../schema/postgres/0001_record.sql"),
     include_str!("../schema/postgres/0002_search_and_kept_answers.sql"),
     include_str!("../schema/postgres/0003_generation_of_the_index.sql"),
     include_str!("../schema/postgres/0004_since_when_a_registration_waits.sql"),
     include_str!("../schema/postgres/0005_chain_of_the_audit_trail.sql"),
+    include_str!("../schema/postgres/0006_custodian.sql"),
 ];
 /// One process migrates at a time ("hub" in ASCII).
 const MIGRATION_LOCK: i64 = 0x0068_7562;

@@ -1,16 +1,16 @@
 -- Takes back what versions that are replaced are found by, and puts the new versions in their place.
 -- One statement is one snapshot: the history is read from the rows as they were.
--- $1 to $27: index rows, $28 to $34: versions, $35 to $38: unique identifiers, $39: NHS number system,
--- $40: now.
+-- $1 to $27: index rows, $28 to $35: versions, $36 to $39: unique identifiers, $40: NHS number system,
+-- $41: now.
 WITH kept AS (
-    INSERT INTO history (key, type, version, updated, method, stamp, body)
-    SELECT key, type, version, updated, method, stamp, body FROM resource WHERE key = ANY ($28)
+    INSERT INTO history (key, type, version, updated, method, stamp, body, custodian)
+    SELECT key, type, version, updated, method, stamp, body, custodian FROM resource WHERE key = ANY ($28)
 ), replaced AS (
     UPDATE resource r SET version = n.version, updated = n.updated, method = n.method,
-        clinical_ms = n.clinical_ms, body = n.body, stamp = DEFAULT
+        clinical_ms = n.clinical_ms, body = n.body, custodian = n.custodian, stamp = DEFAULT
     FROM unnest($28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[],
-            $33::bigint[], $34::bytea[])
-        AS n (key, type, version, updated, method, clinical_ms, body)
+            $33::bigint[], $34::bytea[], $35::text[])
+        AS n (key, type, version, updated, method, clinical_ms, body, custodian)
     WHERE r.key = n.key
 ), compartment_gone AS (
     DELETE FROM compartment t
@@ -48,7 +48,7 @@ WITH kept AS (
     WHERE t.param = g.param AND t.target = g.target AND t.key = g.key
 ), given_up AS (
     DELETE FROM unique_identifier u
-    USING unnest($35::bigint[], $36::text[], $37::text[], $38::bigint[])
+    USING unnest($36::bigint[], $37::text[], $38::text[], $39::bigint[])
         AS g (type, system, value, key)
     WHERE u.type = g.type AND u.system = g.system AND u.value = g.value AND u.key = g.key
     RETURNING u.system, u.value, u.key
@@ -56,5 +56,5 @@ WITH kept AS (
 -- The locator should no longer know the numbers that were given up.
 UPDATE registration r SET wanted = 0, generation = r.generation + 1, state = 0,
     due = CASE WHEN r.state = 0 THEN r.due ELSE 0 END,
-    since = CASE WHEN r.state = 0 THEN r.since ELSE $40 END
-FROM given_up g WHERE g.system = $39 AND r.number = g.value AND r.holder = g.key
+    since = CASE WHEN r.state = 0 THEN r.since ELSE $41 END
+FROM given_up g WHERE g.system = $40 AND r.number = g.value AND r.holder = g.key

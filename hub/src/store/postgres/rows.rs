@@ -8,7 +8,7 @@ use sqlx::query::Query;
 use crate::audit::chain::Link;
 use crate::store::effects::Row;
 use crate::store::unique::UniqueIdentifier;
-use crate::store::write::Version;
+use crate::store::write::{Held, Version};
 
 type Statement = Query<'static, Postgres, PgArguments>;
 
@@ -51,6 +51,7 @@ columns!(Resource {
     method: i64,
     clinical_ms: i64,
     body: Option<Vec<u8>>,
+    custodian: String,
 });
 columns!(Unique { resource_type: i64, system: &'static str, value: String, key: i64 });
 
@@ -95,12 +96,21 @@ impl Rows {
         }
     }
 
-    pub(super) fn resource(&mut self, owner: Owner, version: &Version) {
+    pub(super) fn resource(&mut self, owner: Owner, held: &Held) {
         let Owner { key, resource_type, clinical_ms } = owner;
-        let Version { version, updated, method, ref body } = *version;
+        let Version { version, updated, method, ref body } = held.version;
         let body = body.as_ref().map(|body| body.to_vec());
-        let method = method as i64;
-        self.resource.push((key, resource_type, version, updated, method, clinical_ms, body));
+        let (method, whose) = (method as i64, held.custodian.as_str().to_owned());
+        self.resource.push((
+            key,
+            resource_type,
+            version,
+            updated,
+            method,
+            clinical_ms,
+            body,
+            whose,
+        ));
     }
 
     pub(super) fn unique(&mut self, owner: Owner, identifier: UniqueIdentifier) {

@@ -8,13 +8,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::audit::End;
 use super::once;
 use crate::store::StoreError;
-use crate::store::effects::{Effects, Numbers, Row, index_of, targets};
+use crate::store::effects::{Effects, Numbers, Row, index_of, index_to_be, targets};
 use crate::store::generation::Standing;
 use crate::store::index::NO_CLINICAL_MS;
 use crate::store::target::Target;
 use crate::store::vocabulary::Vocabulary;
 use crate::store::write::{
-    Action, Batch, Conflict, Decision, Method, Version, Write, Written, decide,
+    Action, Batch, Conflict, Decision, Held, Method, Write, Written, decide,
 };
 
 /// When a batch has its turn.
@@ -112,28 +112,30 @@ impl<'a> Apply<'a> {
         let current = known.map(|key| self.current(key)).transpose()?.flatten();
         let refused = |conflict| StoreError::Conflict { entry, conflict };
         let decision = decide(write, current.as_ref(), self.turn.now).map_err(refused)?;
+        let current = current.map(|held| held.version);
         let created = current.as_ref().is_none_or(|version| version.method == Method::Delete);
-        let Decision::Store(version) = decision else {
+        let Decision::Store(held) = decision else {
             return Ok(Written { version: current, created: false, stored: false });
         };
         let key = known.map_or_else(|| self.enter(own), Ok)?;
         let old = index_of(current.as_ref(), write.resource_type, &write.id, self.terms);
-        let new = write.action.content().map(|content| &content.index);
+        let new = index_to_be(write, &held, self.terms);
+        let new = new.as_deref();
         self.enter_all(old.iter().chain(new).flat_map(targets))?;
         let Self { terms, new_systems, keys, .. } = self;
         let effects = Effects::between(old.as_ref(), new, &Numbers { terms, new_systems, keys });
-        let held = self.turn.standing.holds(key);
-        let effects = if held { effects } else { effects.outside_the_index() };
+        let indexed = self.turn.standing.holds(key);
+        let effects = if indexed { effects } else { effects.outside_the_index() };
         let clinical_ms = new.map_or(NO_CLINICAL_MS, |index| index.clinical_ms);
         let resource_type = self.terms.resource_type(write.resource_type);
         let owner = Owner { key, resource_type, clinical_ms };
-        self.store(owner, &version, current.is_some())?;
+        self.store(owner, &held, current.is_some())?;
         if matches!(write.action, Action::Erase) {
             self.erase(key)?;
         }
         self.rows(owner, &effects)?;
         self.claims.push((entry, owner, effects));
-        Ok(Written { version: Some(version), created, stored: true })
+        Ok(Written { version: Some(held.version), created, stored: true })
     }
 
     /// The directory key of a target, if it was ever mentioned.
@@ -172,22 +174,25 @@ impl<'a> Apply<'a> {
         Ok(key)
     }
 
-    fn current(&self, key: i64) -> Result<Option<Version>, StoreError> {
-        let sql = "SELECT version, updated, method, body FROM resource WHERE key = ?1";
-        Ok(self.connection.prepare_cached(sql)?.query_row([key], super::version).optional()?)
+    fn current(&self, key: i64) -> Result<Option<Held>, StoreError> {
+        let sql = "SELECT version, updated, method, body, custodian FROM resource WHERE key = ?1";
+        Ok(self.connection.prepare_cached(sql)?.query_row([key], super::held).optional()?)
     }
 
-    fn store(&self, owner: Owner, version: &Version, replaces: bool) -> Result<(), StoreError> {
+    fn store(&self, owner: Owner, held: &Held, replaces: bool) -> Result<(), StoreError> {
+        let Held { version, custodian } = held;
         if replaces {
-            let sql = "INSERT INTO history (key, type, version, updated, method, stamp, body) \
-                       SELECT key, type, version, updated, method, stamp, body FROM resource WHERE key = ?1";
+            let sql = "INSERT INTO history \
+                       (key, type, version, updated, method, stamp, body, custodian) \
+                       SELECT key, type, version, updated, method, stamp, body, custodian \
+                       FROM resource WHERE key = ?1";
             self.connection.prepare_cached(sql)?.execute([owner.key])?;
         }
         let sql = "INSERT INTO resource \
-                   (key, type, version, updated, method, clinical_ms, stamp, body) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (key) DO UPDATE SET \
+                   (key, type, version, updated, method, clinical_ms, stamp, body, custodian) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (key) DO UPDATE SET \
                    version = ?3, updated = ?4, method = ?5, clinical_ms = ?6, stamp = ?7, \
-                   body = ?8";
+                   body = ?8, custodian = ?9";
         self.connection.prepare_cached(sql)?.execute(params![
             owner.key,
             owner.resource_type,
@@ -197,6 +202,7 @@ impl<'a> Apply<'a> {
             owner.clinical_ms,
             self.turn.stamp,
             version.body.as_deref(),
+            custodian.as_str(),
         ])?;
         Ok(())
     }

@@ -37,19 +37,21 @@ use super::generation::Knowledge;
 use super::query::Query;
 use super::trail::{Lines, Recorded, Subjects, Witnessed};
 use super::vocabulary::Vocabulary;
-use super::write::{Batch, Kept, Method, Version, Written};
+use super::write::{Batch, Held, Kept, Method, Version, Written};
 use crate::audit::chain::Tip;
+use crate::custody::Custodian;
 use crate::registration::outbox::{Depth, Known, Outcome, Task};
 
 /// Older versions may corrupt a WAL database with several connections.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// How the schema came to be, step by step; a step is frozen once it is merged.
-pub const MIGRATIONS: [&str; 5] = [
+pub const MIGRATIONS: [&str; 6] = [
     include_str!("../schema/sqlite/0001_record.sql"),
     include_str!("../schema/sqlite/0002_search_and_kept_answers.sql"),
     include_str!("../schema/sqlite/0003_generation_of_the_index.sql"),
     include_str!("../schema/sqlite/0004_since_when_a_registration_waits.sql"),
     include_str!("../schema/sqlite/0005_chain_of_the_audit_trail.sql"),
+    include_str!("../schema/sqlite/0006_custodian.sql"),
 ];
 /// The first schema with a chained audit trail.
 const CHAINED: usize = 5;
@@ -134,6 +136,15 @@ impl Sqlite {
         let of_type = self.known.terms().resource_type(t);
         self.with_reader(|c| {
             Ok(c.prepare_cached(sql)?.query_row(params![of_type, id], version).optional()?)
+        })
+    }
+
+    pub(super) async fn held(&self, t: ResourceType, id: &str) -> Result<Option<Held>, StoreError> {
+        let sql = "SELECT r.version, r.updated, r.method, r.body, r.custodian FROM directory d \
+                   JOIN resource r ON r.key = d.key WHERE d.type = ?1 AND d.id = ?2";
+        let of_type = self.known.terms().resource_type(t);
+        self.with_reader(|c| {
+            Ok(c.prepare_cached(sql)?.query_row(params![of_type, id], held).optional()?)
         })
     }
 
@@ -408,6 +419,12 @@ fn version(row: &Row<'_>) -> rusqlite::Result<Version> {
         method: Method::from_number(row.get(2)?),
         body: row.get_ref(3)?.as_blob_or_null()?.map(Bytes::copy_from_slice),
     })
+}
+
+/// Reads version, updated, method, body, custodian.
+fn held(row: &Row<'_>) -> rusqlite::Result<Held> {
+    let custodian = Custodian::stored(row.get_ref(4)?.as_str()?);
+    Ok(Held { version: version(row)?, custodian })
 }
 
 fn unavailable(error: std::io::Error) -> StoreError {
