@@ -7,6 +7,8 @@ use service::config::{Admin, ConfigError, Region, Security, SecurityMode, Server
 use service::tls::TlsConfig;
 use service::token::TokenConfig;
 
+use crate::access::decision::AccessConfig;
+
 /// The prefix of environment variables that override keys.
 pub const PREFIX: &str = "HUB__";
 
@@ -37,6 +39,9 @@ pub struct HubConfig {
     /// Rules of the record.
     #[serde(default)]
     pub record: RecordConfig,
+    /// Who may see what, in enforced mode.
+    #[serde(default)]
+    pub access: AccessConfig,
     /// The audit journal.
     #[serde(default)]
     pub audit: AuditConfig,
@@ -110,6 +115,7 @@ impl HubConfig {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.server.check("/FHIR/R4")?;
         self.security.check(&self.server, self.tls.as_ref())?;
+        self.access.check()?;
         let known = ["sqlite://", "postgres://", "postgresql://"];
         if !known.iter().any(|scheme| self.store.url.starts_with(scheme)) {
             let text = "store.url must begin with sqlite:// or postgres://";

@@ -84,7 +84,7 @@ pub async fn run(
     let files = source::files(&options.paths)?;
     let mut report = Report::to(options.report.as_deref())?;
     let record = Arc::new(Record::of(config, clock, options.dry_run).await?);
-    let result = import(&record, files, &mut report).await;
+    let result = Box::pin(import(&record, files, &mut report)).await;
     if let Record::Open(hub, _) = &*record {
         hub.store.close().await;
     }
@@ -109,7 +109,9 @@ async fn import(
     let mut prepared = std::pin::pin!(prepared);
     while let Some(prepared) = prepared.next().await {
         match &**record {
-            Record::Open(hub, caller) => write::write(hub, caller, prepared, report).await?,
+            Record::Open(hub, caller) => {
+                Box::pin(write::write(hub, caller, prepared, report)).await?;
+            }
             Record::Rehearsal { .. } => rehearsed(prepared, report)?,
         }
         progress.show(report);

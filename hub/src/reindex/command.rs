@@ -50,7 +50,9 @@ pub async fn run(config: HubConfig, clock: Clock) -> Result<Report, ProgramError
     let asked = Asked::new(&config, "reindex")?;
     match asked.send(asked.client.post(&asked.url)).await {
         Ok(begun) => wait(&asked, begun).await,
-        Err(Unasked::NoOne) => own(config, clock).await.map_err(|error| asked.instead_of(error)),
+        Err(Unasked::NoOne) => {
+            Box::pin(own(config, clock)).await.map_err(|error| asked.instead_of(error))
+        }
         Err(Unasked::Failed(text)) => Err(ProgramError::Failed(text)),
     }
 }

@@ -34,6 +34,11 @@ impl Mandate {
             gateway: None,
         }
     }
+
+    /// Whether it is the region's own, which no policy binds: a token always names a system.
+    pub fn is_own(&self) -> bool {
+        self.system.is_empty()
+    }
 }
 
 /// Why a record is asked for: `reason_for_request`, as Spine's tokens have it, and emergencies.

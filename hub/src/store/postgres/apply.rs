@@ -18,8 +18,8 @@ use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use sqlx::{Connection, Postgres, Row as _, Transaction};
 
 use super::directory::Directory;
-use super::once;
 use super::rows::{Owner, Rows};
+use super::{once, policy};
 use crate::store::StoreError;
 use crate::store::effects::{Effects, Numbers, index_of, targets};
 use crate::store::index::{Index, NO_CLINICAL_MS};
@@ -265,10 +265,12 @@ async fn store(
     audit: String,
 ) -> Result<(), Failure> {
     let (mut old, mut new, mut claims) = (Rows::default(), Rows::default(), Vec::new());
+    let mut policies = Vec::new();
     let replaces = steps.iter().any(|step| step.replaces);
     for Step { entry, owner, replaces, version, effects } in steps {
         if replaces { &mut old } else { &mut new }.resource(owner, &version);
-        let Effects { rows_new, rows_gone, unique_new, unique_gone } = effects;
+        let Effects { rows_new, rows_gone, unique_new, unique_gone, policy } = effects;
+        policies.push((owner.key, version.version, policy));
         for row in rows_gone {
             old.index(owner, row);
         }
@@ -285,6 +287,9 @@ async fn store(
     }
     if replaces {
         old.replace(connection, now).await?;
+    }
+    for (key, version, rows) in policies {
+        policy::store(connection, key, version, &rows).await?;
     }
     let claimed = new.add(connection, now, Some(audit)).await?;
     let claimed: HashSet<_> = claimed.iter().map(claimed_by).collect();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::once;
+use super::{once, policy};
 use crate::store::StoreError;
 use crate::store::effects::{Effects, Numbers, Row, index_of, targets};
 use crate::store::generation::Standing;
@@ -127,6 +127,7 @@ impl<'a> Apply<'a> {
         let owner = Owner { key, resource_type, clinical_ms };
         self.store(owner, &version, current.is_some())?;
         self.rows(owner, &effects)?;
+        policy::store(self.connection, key, version.version, &effects.policy)?;
         self.claims.push((entry, owner, effects));
         Ok(Written { version: Some(version), created, stored: true })
     }

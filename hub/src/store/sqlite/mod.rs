@@ -10,6 +10,7 @@ mod apply;
 mod group;
 mod history;
 mod once;
+mod policy;
 mod rebuild;
 mod registration;
 mod search;
@@ -39,11 +40,12 @@ use crate::registration::outbox::{Depth, Known, Outcome, Task};
 /// Older versions may corrupt a WAL database with several connections.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// How the schema came to be, step by step; a step is frozen once it is merged.
-pub const MIGRATIONS: [&str; 4] = [
+pub const MIGRATIONS: [&str; 5] = [
     include_str!("../schema/sqlite/0001_record.sql"),
     include_str!("../schema/sqlite/0002_search_and_kept_answers.sql"),
     include_str!("../schema/sqlite/0003_generation_of_the_index.sql"),
     include_str!("../schema/sqlite/0004_since_when_a_registration_waits.sql"),
+    include_str!("../schema/sqlite/0007_who_may_see_what.sql"),
 ];
 /// Page cache of the writer, in KiB; of a reader, in KiB.
 const WRITER_CACHE_KIB: i64 = 32 << 10;
@@ -341,7 +343,9 @@ fn migrate(connection: &Connection, path: &Path, base: &str) -> Result<Knowledge
     let mut select = connection.prepare("SELECT text, id FROM term")?;
     let terms = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let terms = terms.collect::<Result<HashMap<_, _>, _>>()?;
-    Ok(Knowledge::new(Vocabulary::new(terms, base, &generation), generation))
+    let terms = Vocabulary::new(terms, base, &generation);
+    policy::compile(connection, &terms)?;
+    Ok(Knowledge::new(terms, generation))
 }
 
 /// The first column of what a query finds.
