@@ -9,6 +9,7 @@ use fhir::identifier::OdsCode;
 use gateway::Gateway;
 use gateway::config::GatewayConfig;
 use hub::Hub;
+use hub::access::decision::AccessConfig;
 use hub::config::{
     AuditConfig, HubConfig, LocatorConfig as HubLocator, RecordConfig, RegistrationConfig,
     StoreConfig,
@@ -215,6 +216,7 @@ impl Start<'_> {
             registration: RegistrationConfig::default(),
             record: RecordConfig::default(),
             custody: CustodyConfig::default(),
+            access: AccessConfig::default(),
             audit: AuditConfig::default(),
         }
     }

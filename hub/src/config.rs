@@ -8,6 +8,7 @@ use service::config::{Admin, ConfigError, Region, Security, SecurityMode, Server
 use service::tls::TlsConfig;
 use service::token::TokenConfig;
 
+use crate::access::decision::AccessConfig;
 use crate::custody::policy::CustodyConfig;
 
 /// The prefix of environment variables that override keys.
@@ -43,6 +44,9 @@ pub struct HubConfig {
     /// What others may do to an organisation's resources.
     #[serde(default)]
     pub custody: CustodyConfig,
+    /// Who may see what, in enforced mode.
+    #[serde(default)]
+    pub access: AccessConfig,
     /// The audit journal.
     #[serde(default)]
     pub audit: AuditConfig,
@@ -153,6 +157,7 @@ impl HubConfig {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.server.check("/FHIR/R4")?;
         self.security.check(&self.server, self.tls.as_ref())?;
+        self.access.check()?;
         let known = ["sqlite://", "postgres://", "postgresql://"];
         if !known.iter().any(|scheme| self.store.url.starts_with(scheme)) {
             let text = "store.url must begin with sqlite:// or postgres://";

@@ -157,6 +157,13 @@ fn conflicting(entry: usize, conflict: Conflict) -> Refusal {
              create it with POST."
                 .into(),
         ),
+        Conflict::DuplicateIdentifier { holder } if holder.is_empty() => (
+            StatusCode::CONFLICT,
+            IssueCode::Duplicate,
+            "A national identifier in this Patient already belongs to another Patient in the record, \
+             and each patient is there once."
+                .into(),
+        ),
         Conflict::DuplicateIdentifier { holder } => (
             StatusCode::CONFLICT,
             IssueCode::Duplicate,

@@ -7,6 +7,7 @@
 //! | [`interaction`] | one file per FHIR interaction |
 //! | [`operation`] | one file per FHIR operation |
 //! | [`search`] | a query string in, a searchset out |
+//! | [`access`] | what a caller may see |
 //! | [`store`] | versions, index, writer, on SQLite and PostgreSQL |
 //! | [`import`] | folders and files into the record, without HTTP |
 //! | [`reindex`] | the index made anew while the record is in use |
@@ -23,6 +24,7 @@
 //! is on the disk. Nothing is stored of a request that was refused. Every interaction leaves an
 //! audit entry before its answer leaves. The locator never slows a write.
 
+pub mod access;
 pub mod address;
 pub mod audit;
 mod command;
@@ -70,7 +72,7 @@ use registration::keeper::{Keeper, Watch};
 use registration::locator::Locator;
 use registration::sender::Sender;
 use search::cursor::Seal;
-use store::write::{AuditEntry, Batch, Expected, Once, Write, Written};
+use store::write::{AuditEntry, Batch, Conflict, Expected, Once, Write, Written};
 use store::{Store, StoreError, sqlite_path};
 
 /// An open hub.
@@ -97,6 +99,8 @@ pub struct Hub {
     /// The CapabilityStatement, and the generation whose parameters it lists: 0 for FHIR's alone.
     metadata: RwLock<(i64, Arc<Statement>)>,
     wake: Arc<Notify>,
+    /// Numbers of the search parameters that tell where a patient is.
+    placing: Arc<[i64]>,
     /// Where comparisons with the locator stand.
     pub reconciliation: Watch,
     /// Told when the index is begun anew.
@@ -113,7 +117,7 @@ impl Hub {
         fhir::definitions::load();
         let failed = |error: StoreError| ProgramError::failed("opening the record", error);
         let store = Store::open(&config.store.url, config.server.base(), clock.clone());
-        let store = store.await.map_err(failed)?;
+        let store = Box::pin(store).await.map_err(failed)?;
         let (dir, file) = (config.audit.dir.as_deref(), sqlite_path(&config.store.url));
         let journal = Journal::place(dir, file.as_deref(), "hub", config.region.ods.as_str());
         let journal = Journal::open(&journal, clock.clone())
@@ -126,6 +130,7 @@ impl Hub {
         let metadata = Statement::of(&config, SearchParameters::published());
         let metadata = RwLock::new((0, Arc::new(metadata)));
         let wake = Arc::new(Notify::new());
+        let placing = access::placing(&store.terms());
         Ok(Arc::new(Self {
             config,
             store,
@@ -138,6 +143,7 @@ impl Hub {
             seal,
             metadata,
             wake,
+            placing,
             reconciliation: Watch::default(),
             begun: Notify::new(),
         }))
@@ -296,8 +302,26 @@ impl Hub {
         }
         let request = caller.correlation.request_id();
         let audit = AuditEntry::of(request, caller.into(), interaction, &writes);
-        let written = self.store.write(Batch { writes, expected, once, audit }).await?;
+        let written = self.store.write(Batch { writes, expected, once, audit }).await;
+        let written = match written {
+            Ok(written) => written,
+            Err(error) => return Err(self.untold(caller, error).await?.into()),
+        };
         self.wake.notify_one();
         Ok(written)
+    }
+
+    /// An error, without the holder of an identifier if the caller may not know of it.
+    async fn untold(&self, caller: &Caller, error: StoreError) -> Result<StoreError, HubError> {
+        let StoreError::Conflict { conflict: Conflict::DuplicateIdentifier { holder }, entry } =
+            &error
+        else {
+            return Ok(error);
+        };
+        if self.view(caller)?.sees(self, ResourceType::PATIENT, holder).await? {
+            return Ok(error);
+        }
+        let conflict = Conflict::DuplicateIdentifier { holder: String::new() };
+        Ok(StoreError::Conflict { entry: *entry, conflict })
     }
 }

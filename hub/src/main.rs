@@ -103,7 +103,7 @@ async fn run(command: Command) -> Result<(), ProgramError> {
         }
         Command::Import { config, options } => {
             let config: HubConfig = service::config::load(&config.file, PREFIX)?;
-            let report = import::run(config, Clock::System, &options).await?;
+            let report = Box::pin(import::run(config, Clock::System, &options)).await?;
             tell(&report)?;
             match report.total().refused {
                 0 => Ok(()),

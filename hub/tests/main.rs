@@ -1,6 +1,7 @@
 //! Stories of one hub, each on both engines.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
 mod audit;
 mod batch;
 mod capabilities;

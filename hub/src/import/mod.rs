@@ -112,7 +112,9 @@ async fn import(
     let mut prepared = std::pin::pin!(prepared);
     while let Some(prepared) = prepared.next().await {
         match &**record {
-            Record::Open(hub, caller) => write::write(hub, caller, prepared, report).await?,
+            Record::Open(hub, caller) => {
+                Box::pin(write::write(hub, caller, prepared, report)).await?;
+            }
             Record::Rehearsal { .. } => rehearsed(prepared, report)?,
         }
         progress.show(report);

@@ -6,6 +6,7 @@ use fhir::outcome::{Issue, IssueCode, OperationOutcome, Severity};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use service::answer::Answer;
+use service::caller::Caller;
 use service::journal::InStore;
 
 use super::perform::Told;
@@ -69,13 +70,24 @@ impl Done {
     }
 
     /// Reads the text again that was not kept.
-    pub async fn refill(&mut self, hub: &Hub) -> Result<(), HubError> {
+    pub async fn refill(&mut self, hub: &Hub, caller: &Caller) -> Result<(), HubError> {
         if let Some((number, _)) = self.version
             && let Some((resource_type, id)) = self.name.split_once('/')
             && let Ok(resource_type) = resource_type.parse()
         {
-            let version = hub.store.vread(resource_type, id, number).await?;
+            let version = hub.view(caller)?.vread(hub, resource_type, id, number).await?;
             self.body = version.and_then(|version| version.body);
+        }
+        Ok(())
+    }
+
+    /// Leaves out of the text what is withheld from the caller.
+    pub async fn withhold(&mut self, hub: &Hub, caller: &Caller) -> Result<(), HubError> {
+        if let Some(body) = &mut self.body
+            && let Some((resource_type, id)) = self.name.split_once('/')
+            && let Ok(resource_type) = resource_type.parse()
+        {
+            hub.view(caller)?.withhold_of(hub, resource_type, id, body).await?;
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use crate::error::HubError;
 use crate::search::select::select;
 use crate::store::StoreError;
 use crate::store::query::Query;
-use crate::store::write::{Expected, Held};
+use crate::store::write::{Conflict, Expected, Held};
 
 /// How often a write is decided before its caller is told to come back.
 const ATTEMPTS_MAX: u32 = 32;
@@ -61,7 +61,8 @@ impl<'a> Footing<'a> {
         }
         self.caller.require(resource_type.as_str(), Rights::SEARCH)?;
         permission::search(self.caller, &decode(criteria.as_bytes()))?;
-        let mut selection = select(self.hub, resource_type, criteria).await?;
+        let view = self.hub.view(self.caller)?;
+        let mut selection = select(self.hub, &view, resource_type, criteria).await?;
         if selection.ids.len() > 1 {
             return Err(several().into());
         }
@@ -74,6 +75,46 @@ impl<'a> Footing<'a> {
     /// In whose name it is asked.
     pub fn caller(&self) -> &'a Caller {
         self.caller
+    }
+
+    /// The id of a resource that is to be written by it. What the caller may not know of is not
+    /// written, and answered like what is not there: by an id that no one ever had. `creates`: whether
+    /// it would be created.
+    pub async fn target(
+        &self,
+        resource_type: ResourceType,
+        id: String,
+        creates: bool,
+    ) -> Result<String, HubError> {
+        let view = self.hub.view(self.caller)?;
+        if view.sees(self.hub, resource_type, &id).await? {
+            return Ok(id);
+        }
+        let is_free = self.hub.store.read(resource_type, &id).await?.is_none();
+        if is_free {
+            return Ok(id);
+        }
+        if self.hub.config.client_ids() && creates {
+            // Who may choose ids must not get another one; it learns that this one cannot be had.
+            return Err(StoreError::Conflict { entry: 0, conflict: Conflict::NotFound }.into());
+        }
+        Ok(Uuid::new_v4().to_string())
+    }
+
+    /// Refuses to change a resource of which something is withheld from the caller, by what it says
+    /// now: the change could tell what that is.
+    pub async fn nothing_withheld(
+        &self,
+        resource_type: ResourceType,
+        id: &str,
+    ) -> Result<(), HubError> {
+        let view = self.hub.view(self.caller)?;
+        if !view.withholds(self.hub, resource_type, id).await? {
+            return Ok(());
+        }
+        let text =
+            "Where this patient is to be found is withheld, so the resource cannot be patched.";
+        Err(Refusal::error(StatusCode::FORBIDDEN, IssueCode::Suppressed, text).into())
     }
 
     /// The version of a resource, a deletion too, that must still be the current one, and whose it is.

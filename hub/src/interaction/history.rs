@@ -72,15 +72,18 @@ async fn history(
         form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
     let (pairs, after) = resume(hub, caller, &of, pairs)?;
     let asked = Asked::parse(&pairs, strict(headers))?;
-    let history = History { of, since: asked.since, at: asked.at, after };
+    let view = hub.view(caller)?;
+    view.can_be_told(hub).await?;
+    let history = History { of, since: asked.since, at: asked.at, after, view };
     let mut found = Vec::new();
     if asked.count > 0 {
         found = hub.store.history(&history, asked.count + 1).await?;
     }
     let more = found.len() > asked.count;
     found.truncate(asked.count);
+    history.view.withhold_in_past(hub, &mut found).await?;
     if let (true, Of::Instance(resource_type, id)) = (found.is_empty(), &history.of) {
-        let known = hub.store.read(*resource_type, id).await?;
+        let known = history.view.read(hub, *resource_type, id).await?;
         known.ok_or(HubError::NotFound { resource_type: *resource_type })?;
     }
     let counted = asked.total || asked.count == 0 || matches!(history.of, Of::Instance(..));

@@ -59,6 +59,7 @@ pub async fn accomplish(
     beside: &Beside,
 ) -> Result<Done, HubError> {
     permission::write(caller, intent)?;
+    hub.view(caller)?;
     if beside.provenance.is_some() {
         caller.require("Provenance", Rights::CREATE)?;
     }
@@ -66,7 +67,11 @@ pub async fn accomplish(
     loop {
         match attempt(hub, caller, intent, beside).await {
             Err(error) if patience.bears(&error) => patience.pause().await,
-            result => return result,
+            result => {
+                let mut done = result?;
+                done.withhold(hub, caller).await?;
+                return Ok(done);
+            }
         }
     }
 }
@@ -81,7 +86,7 @@ async fn attempt(
         && let Some(mut kept) = key.kept(hub, caller).await?
         && let Some(Some(mut done)) = kept.pop()
     {
-        done.refill(hub).await?;
+        done.refill(hub, caller).await?;
         return Ok(done);
     }
     let resource_type = intent.resource_type;

@@ -18,13 +18,13 @@ use crate::store::write::Version;
 /// The current version of a resource.
 pub async fn read(
     State(hub): State<Arc<Hub>>,
-    _caller: Caller,
+    caller: Caller,
     Kind(resource_type): Kind,
     Id(id): Id,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Answer, HubError> {
-    let version = hub.store.read(resource_type, &id).await?;
+    let version = hub.view(&caller)?.read(&hub, resource_type, &id).await?;
     answer(resource_type, version, &headers, query.as_deref())
 }
 

@@ -74,10 +74,16 @@ async fn straight(footing: &mut Footing<'_>, intent: &Intent) -> Result<Resolved
         }
         Deed::Update { target, id, if_none_match, .. } => {
             let resolved = match target {
-                Target::Id(id) => known(id.clone()),
+                Target::Id(id) => known(footing.target(resource_type, id.clone(), true).await?),
                 Target::Criteria(criteria) => {
                     let selected = footing.select(resource_type, criteria).await?;
-                    updated(footing, intent, selected, id.clone()).await?
+                    let id = match id {
+                        Some(id) if selected.is_none() => {
+                            Some(footing.target(resource_type, id.clone(), true).await?)
+                        }
+                        id => id.clone(),
+                    };
+                    updated(footing, intent, selected, id).await?
                 }
             };
             match &resolved {
@@ -90,7 +96,7 @@ async fn straight(footing: &mut Footing<'_>, intent: &Intent) -> Result<Resolved
         }
         Deed::Patch { target, .. } => {
             let id = match target {
-                Target::Id(id) => id.clone(),
+                Target::Id(id) => footing.target(resource_type, id.clone(), false).await?,
                 Target::Criteria(criteria) => {
                     let selected = footing.select(resource_type, criteria).await?;
                     selected.ok_or(HubError::NotFound { resource_type })?
@@ -98,7 +104,9 @@ async fn straight(footing: &mut Footing<'_>, intent: &Intent) -> Result<Resolved
             };
             patched(footing, intent, id).await
         }
-        Deed::Delete { target: Target::Id(id) } => Ok(known(id.clone())),
+        Deed::Delete { target: Target::Id(id) } => {
+            Ok(known(footing.target(resource_type, id.clone(), false).await?))
+        }
         Deed::Delete { target: Target::Criteria(criteria) } => {
             let selected = footing.select(resource_type, criteria).await?;
             Ok(selected.map_or(Resolved::Nothing, known))
@@ -162,6 +170,7 @@ async fn patched(
     id: String,
 ) -> Result<Resolved, HubError> {
     let resource_type = intent.resource_type;
+    footing.nothing_withheld(resource_type, &id).await?;
     let version = footing.pin(resource_type, &id).await?;
     let version = version.ok_or(HubError::NotFound { resource_type })?.version;
     let text = version.body.ok_or(HubError::Deleted { resource_type })?;

@@ -85,7 +85,7 @@ async fn search(
             Some(text) => Some(taken_up(hub, caller, &search, text)?),
             None => resume.clone(),
         };
-        match page::run(hub, caller, &search, resume).await {
+        match Box::pin(page::run(hub, caller, &search, resume)).await {
             // The index is made by other rules now: they decide what was asked.
             Err(error) if patience.bears(&error) => patience.pause().await,
             bundle => return Ok(Answer::resource(StatusCode::OK, bundle?)),

@@ -15,13 +15,13 @@ use crate::error::HubError;
 /// One version of a resource.
 pub async fn vread(
     State(hub): State<Arc<Hub>>,
-    _caller: Caller,
+    caller: Caller,
     Kind(resource_type): Kind,
     Id(id): Id,
     Vid(vid): Vid,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Answer, HubError> {
-    let version = hub.store.vread(resource_type, &id, vid).await?;
+    let version = hub.view(&caller)?.vread(&hub, resource_type, &id, vid).await?;
     answer(resource_type, version, &headers, query.as_deref())
 }

@@ -58,7 +58,7 @@ async fn everything(
     id: &str,
     pairs: Pairs,
 ) -> Result<Answer, HubError> {
-    let version = hub.store.read(owner, id).await?;
+    let version = hub.view(caller)?.read(hub, owner, id).await?;
     let version = version.ok_or(HubError::NotFound { resource_type: owner })?;
     version.body.ok_or(HubError::Deleted { resource_type: owner })?;
     let path = format!("{owner}/{id}/$everything");

@@ -44,7 +44,7 @@ pub async fn lastn(
     let mut kinds = Kinds { max, ..Kinds::default() };
     let mut walk = None;
     loop {
-        let page = page::matches(&hub, &search, walk).await?;
+        let page = page::matches(&hub, &caller, &search, walk).await?;
         kinds.take(page.found);
         walk = page.next;
         if walk.is_none() {

@@ -33,11 +33,12 @@ const ATTEMPTS_MAX: usize = 16;
 /// The metadata of a resource.
 pub async fn meta(
     State(hub): State<Arc<Hub>>,
-    _caller: Caller,
+    caller: Caller,
     Kind(resource_type): Kind,
     Id(id): Id,
 ) -> Result<Answer, HubError> {
-    let (version, body) = current(&hub, resource_type, &id).await?;
+    let (version, body) = current(&hub, &caller, resource_type, &id).await?;
+
     Ok(answer(&version, &body)?)
 }
 
@@ -68,7 +69,7 @@ pub(super) async fn change(
     let parameters = parameters(&text)?;
     let given = given(&parameters)?;
     for _ in 0..ATTEMPTS_MAX {
-        let (version, body) = current(hub, resource_type, &id).await?;
+        let (version, body) = current(hub, caller, resource_type, &id).await?;
         let edited = edited(edit, &body, given)?;
         let if_match = Some(wanted.unwrap_or(version.version));
         if edited.is_none() && if_match == Some(version.version) {
@@ -96,11 +97,16 @@ pub(super) async fn change(
     Err(StoreError::Moved.into())
 }
 
+/// The current version as it is stored, if the caller may see it.
 async fn current(
     hub: &Hub,
+    caller: &Caller,
     resource_type: ResourceType,
     id: &str,
 ) -> Result<(Version, Bytes), HubError> {
+    if !hub.view(caller)?.sees(hub, resource_type, id).await? {
+        return Err(HubError::NotFound { resource_type });
+    }
     let version = hub.store.read(resource_type, id).await?;
     let version = version.ok_or(HubError::NotFound { resource_type })?;
     let body = version.body.clone().ok_or(HubError::Deleted { resource_type })?;

@@ -47,7 +47,7 @@ pub async fn of_type(
 /// Validates what is to become the next version of a resource, or its end.
 pub async fn instance(
     State(hub): State<Arc<Hub>>,
-    _caller: Caller,
+    caller: Caller,
     Kind(resource_type): Kind,
     Id(id): Id,
     RawQuery(query): RawQuery,
@@ -57,7 +57,7 @@ pub async fn instance(
     let text = json(&headers, body, RESOURCE_BYTES_MAX).await?;
     let asked = Asked::parse(&text, resource_type, &query.unwrap_or_default())?;
     let mut issues = asked.issues(&hub, resource_type, Some(&id))?;
-    let current = hub.store.read(resource_type, &id).await?;
+    let current = hub.view(&caller)?.read(&hub, resource_type, &id).await?;
     let absent = current.is_none_or(|version| version.body.is_none());
     if absent && (asked.mode == Mode::Delete || !hub.config.client_ids()) {
         let text = format!("There is no {resource_type} with this id in the record.");

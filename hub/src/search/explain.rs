@@ -17,6 +17,7 @@ use super::page::{plan, units};
 use super::parameters::parse;
 use super::plan::Scope;
 use crate::Hub;
+use crate::access::View;
 use crate::error::HubError;
 use crate::interaction::search::{below, decode};
 use crate::store::Engine;
@@ -69,7 +70,8 @@ async fn explanation(hub: &Hub, asked: &str) -> Result<Explanation, HubError> {
     let place = below(hub, path, &pairs)?;
     let search = parse(place, &pairs, false, &hub.store.terms(), hub.base())?;
     let units = if search.needs_units { units(hub).await? } else { Vec::new() };
-    let plan = plan(hub, &search, &units);
+    let view = View::whole();
+    let plan = plan(hub, &search, &view, &units);
     let page = plan.page(Scope::All, None, search.count + 1);
     let left_out = search.left_out.iter().filter_map(|issue| issue.diagnostics.clone());
     let (engine, sql) = match hub.store.engine() {

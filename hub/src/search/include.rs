@@ -9,6 +9,8 @@ use service::refusal::Refusal;
 
 use super::parameters::invalid;
 use super::predicate::one_of;
+use crate::access::View;
+use crate::access::predicate::Rows;
 use crate::error::HubError;
 use crate::store::Store;
 use crate::store::query::{Found, Query};
@@ -75,16 +77,24 @@ impl Include {
     }
 
     /// What refers to these resources, or what they refer to.
-    fn query(&self, keys: &[i64]) -> Query {
+    fn query(&self, keys: &[i64], view: &View) -> Query {
         let mut query = Query::default();
         let (from, to) = if self.reverse { ("target", "key") } else { ("key", "target") };
         query.push("SELECT DISTINCT t.").push(to).push(" FROM reference t WHERE t.param ");
         one_of(&mut query, &self.parameters);
         query.push(" AND t.").push(from).push(" ");
         one_of(&mut query, keys);
+        view.placed(&mut query, "t", &self.parameters);
         if let Some(of_type) = self.of_type.filter(|_| !self.reverse) {
             query.push(" AND EXISTS (SELECT 1 FROM directory d WHERE d.key = t.target ");
             query.push("AND d.type = ").number(of_type).push(")");
+        }
+        if view.bound.is_some() {
+            // What is hidden leads nowhere.
+            query.push(" AND EXISTS (SELECT 1 FROM resource r WHERE r.key = t.").push(to);
+            query.push(" AND r.method < 2");
+            view.visible(&mut query, "r", Rows::Current);
+            query.push(")");
         }
         query
     }
@@ -107,6 +117,7 @@ fn numbers(sources: &[ResourceType], code: &str, terms: &Vocabulary) -> Vec<i64>
 /// The keys of what goes along with these matches, least first; no match is among them.
 pub(super) async fn included(
     store: &Store,
+    view: &View,
     includes: &[Include],
     matches: &[Found],
 ) -> Result<Vec<i64>, HubError> {
@@ -117,7 +128,7 @@ pub(super) async fn included(
         let mut next = BTreeSet::new();
         for include in includes.iter().filter(|include| round == 0 || include.iterate) {
             for keys in fresh.chunks(KEYS_MAX) {
-                next.extend(store.numbers(&include.query(keys)).await?);
+                next.extend(store.numbers(&include.query(keys, view)).await?);
             }
         }
         next.retain(|key| !shown.contains(key) && included.insert(*key));
@@ -132,14 +143,20 @@ pub(super) async fn included(
     Ok(included.into_iter().collect())
 }
 
-/// The current resources of these keys, in their order; what is no resource of ours is passed over.
-pub(super) async fn resources(store: &Store, keys: &[i64]) -> Result<Vec<Found>, HubError> {
+/// The current resources of these keys that a view shows, in their order; what is no resource of ours is
+/// passed over.
+pub(super) async fn resources(
+    store: &Store,
+    view: &View,
+    keys: &[i64],
+) -> Result<Vec<Found>, HubError> {
     let mut found = Vec::with_capacity(keys.len());
     for keys in keys.chunks(KEYS_MAX) {
         let mut query = Query::default();
         query.push("SELECT r.key, r.type, d.id, r.body FROM resource r ");
         query.push("JOIN directory d ON d.key = r.key WHERE r.method < 2 AND r.key ");
         one_of(&mut query, keys);
+        view.visible(&mut query, "r", Rows::Current);
         query.push(" ORDER BY r.key");
         found.extend(store.resources(&query).await?);
     }

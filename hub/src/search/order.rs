@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 use fhir::definitions::ParameterKind;
 
 use super::predicate::one_of;
+use crate::access::View;
 use crate::store::index::{Index, NO_CLINICAL_MS, Under};
 use crate::store::query::{Query, Value};
 
@@ -74,8 +75,8 @@ impl Order {
         self.indexed() == Some("clinical_ms") && !self.descending()
     }
 
-    /// Joins that give sort values: ` LEFT JOIN (…) s1 ON …`.
-    pub fn joins(&self, query: &mut Query) {
+    /// Joins that give sort values, as far as a view lets them count: ` LEFT JOIN (…) s1 ON …`.
+    pub fn joins(&self, query: &mut Query, view: &View) {
         for (place, SortKey { by, descending }) in self.keys.iter().enumerate() {
             let By::Parameter(ParameterKind::Token | ParameterKind::Uri, numbers) = by else {
                 continue;
@@ -85,12 +86,13 @@ impl Order {
             query.push(" LEFT JOIN (SELECT t.key, ").push(least).push("(t.code) AS code FROM ");
             query.push("token t WHERE t.param ");
             one_of(query, numbers);
+            view.placed(query, "t", numbers);
             query.push(&format!(" GROUP BY t.key) j{place} ON j{place}.key = r.key"));
         }
     }
 
     /// The sort values of `r`: `, … AS s0, … AS s1`.
-    pub fn columns(&self, query: &mut Query) {
+    pub fn columns(&self, query: &mut Query, view: &View) {
         for (place, SortKey { by, descending }) in self.keys.iter().enumerate() {
             query.push(", ");
             let least = if *descending { "max" } else { "min" };
@@ -108,12 +110,14 @@ impl Order {
                     query.push("(SELECT ").push(least).push("(t.low) FROM date t WHERE ");
                     query.push("t.key = r.key AND t.param ");
                     one_of(query, numbers);
+                    view.placed(query, "t", numbers);
                     query.push(")");
                 }
                 By::Parameter(ParameterKind::Number | ParameterKind::Quantity, numbers) => {
                     query.push("(SELECT ").push(least).push("(t.low) FROM number t WHERE ");
                     query.push("t.key = r.key AND t.param ");
                     one_of(query, numbers);
+                    view.placed(query, "t", numbers);
                     query.push(")");
                 }
                 By::Parameter(ParameterKind::Token | ParameterKind::Uri, _) => {
@@ -124,6 +128,7 @@ impl Order {
                     query.push("JOIN directory e ON e.key = t.target ");
                     query.push("WHERE t.key = r.key AND t.param ");
                     one_of(query, numbers);
+                    view.placed(query, "t", numbers);
                     query.push(")");
                 }
             }

@@ -17,6 +17,7 @@ use super::plan::Plan;
 use super::predicate::KnownUnit;
 use super::walk::{self, Page, Standing, Walk};
 use crate::Hub;
+use crate::access::View;
 use crate::error::HubError;
 use crate::store::query::Found;
 use crate::store::target::SEPARATOR;
@@ -53,15 +54,16 @@ pub async fn run(
 ) -> Result<Vec<u8>, HubError> {
     hub.store.serves(search.generation).await?;
     let units = if search.needs_units { units(hub).await? } else { Vec::new() };
-    let plan = plan(hub, search, &units);
+    let view = hub.view(caller)?;
+    let plan = plan(hub, search, &view, &units);
     let (walk, rest) = match resume {
         None => (None, None),
         Some(resume) if resume.generation != search.generation => return Err(outdated().into()),
         Some(Resume { walk, included, .. }) => (walk, included),
     };
     let first = walk.is_none() && rest.is_none();
-    let shown = match rest {
-        Some((matches, after)) => more_included(hub, search, walk, matches, after).await?,
+    let mut shown = match rest {
+        Some((matches, after)) => more_included(hub, search, &view, walk, matches, after).await?,
         None => page(hub, search, &plan, walk).await?,
     };
     let total = match shown.total {
@@ -69,15 +71,23 @@ pub async fn run(
         _ if search.total || search.count == 0 => Some(total(hub, &plan).await?),
         _ => None,
     };
+    view.withhold_in(hub, &mut shown.matches).await?;
+    view.withhold_in(hub, &mut shown.included).await?;
     hub.store.served(search.generation).await?;
     Ok(write(hub, caller, search, &shown, total))
 }
 
 /// The plan of a search.
-pub(super) fn plan<'a>(hub: &Hub, search: &'a Search, units: &'a [KnownUnit]) -> Plan<'a> {
+pub(super) fn plan<'a>(
+    hub: &Hub,
+    search: &'a Search,
+    view: &'a View,
+    units: &'a [KnownUnit],
+) -> Plan<'a> {
     Plan {
         engine: hub.store.engine(),
         matching: &search.matching,
+        view,
         order: &search.order,
         units,
         now: hub.clock.now_micros(),
@@ -100,10 +110,17 @@ async fn total(hub: &Hub, plan: &Plan<'_>) -> Result<u64, HubError> {
 }
 
 /// One page of matches, for an operation that looks through them.
-pub async fn matches(hub: &Hub, search: &Search, walk: Option<Walk>) -> Result<Page, HubError> {
+pub async fn matches(
+    hub: &Hub,
+    caller: &Caller,
+    search: &Search,
+    walk: Option<Walk>,
+) -> Result<Page, HubError> {
     hub.store.serves(search.generation).await?;
     let units = if search.needs_units { units(hub).await? } else { Vec::new() };
-    let page = step(hub, search, &plan(hub, search, &units), walk).await?;
+    let view = hub.view(caller)?;
+    let mut page = step(hub, search, &plan(hub, search, &view, &units), walk).await?;
+    view.withhold_in(hub, &mut page.found).await?;
     hub.store.served(search.generation).await?;
     Ok(page)
 }
@@ -139,10 +156,10 @@ async fn page(
     let total = whole.then_some(page.found.len() as u64);
     let mut keys = Vec::new();
     if !search.include.is_empty() {
-        keys = included(&hub.store, &search.include, &page.found).await?;
+        keys = included(&hub.store, plan.view, &search.include, &page.found).await?;
     }
     let (keys, next) = cut(search, &page.found, keys, page.next);
-    let included = resources(&hub.store, &keys).await?;
+    let included = resources(&hub.store, plan.view, &keys).await?;
     Ok(Shown { matches: page.found, included, next, total, standing: page.standing })
 }
 
@@ -175,15 +192,16 @@ fn outdated() -> Refusal {
 async fn more_included(
     hub: &Hub,
     search: &Search,
+    view: &View,
     walk: Option<Walk>,
     matches: Vec<i64>,
     after: i64,
 ) -> Result<Shown, HubError> {
-    let of = resources(&hub.store, &matches).await?;
-    let mut keys = included(&hub.store, &search.include, &of).await?;
+    let of = resources(&hub.store, view, &matches).await?;
+    let mut keys = included(&hub.store, view, &search.include, &of).await?;
     keys.retain(|key| *key > after);
     let (keys, next) = cut(search, &of, keys, walk);
-    let included = resources(&hub.store, &keys).await?;
+    let included = resources(&hub.store, view, &keys).await?;
     Ok(Shown { matches: Vec::new(), included, next, total: None, standing: None })
 }
 

@@ -11,6 +11,7 @@ use super::include::resources;
 use super::page::{plan, units};
 use super::parameters::{Place, parse};
 use crate::Hub;
+use crate::access::View;
 use crate::error::HubError;
 use crate::store::write::Expected;
 
@@ -26,9 +27,10 @@ pub struct Selection {
     pub expected: Expected,
 }
 
-/// Finds what criteria such as `identifier=s|v&active=true` select; a leading `?` is passed over.
+/// Finds what, of a view, criteria such as `identifier=s|v&active=true` select; a leading `?` is passed over.
 pub async fn select(
     hub: &Hub,
+    view: &View,
     resource_type: ResourceType,
     criteria: &str,
 ) -> Result<Selection, HubError> {
@@ -42,9 +44,9 @@ pub async fn select(
     }
     hub.store.serves(search.generation).await?;
     let units = if search.needs_units { units(hub).await? } else { Vec::new() };
-    let query = plan(hub, &search, &units).keys(MANY);
+    let query = plan(hub, &search, view, &units).keys(MANY);
     let keys = hub.store.numbers(&query).await?;
-    let found = resources(&hub.store, &keys).await?;
+    let found = resources(&hub.store, view, &keys).await?;
     hub.store.served(search.generation).await?;
     let ids = found.into_iter().map(|found| found.id).collect();
     let generation = Some(search.generation);

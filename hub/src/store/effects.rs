@@ -9,6 +9,7 @@ use fhir::identifier::NHS_NUMBER;
 use fhir::tree::Tree;
 
 use super::index::{Index, Under};
+use super::policy::PolicyRows;
 use super::target::Target;
 use super::unique::UniqueIdentifier;
 use super::vocabulary::{NO_SYSTEM, Vocabulary};
@@ -67,7 +68,8 @@ impl Numbers<'_> {
         self.new_systems.get(system).copied().unwrap_or_else(known)
     }
 
-    fn patient(&self, id: &str) -> Option<i64> {
+    /// The key of a Patient.
+    pub(super) fn patient(&self, id: &str) -> Option<i64> {
         self.keys.get(&Target::resource(ResourceType::PATIENT, id)).copied()
     }
 
@@ -91,6 +93,8 @@ pub struct Effects {
     pub unique_new: Vec<UniqueIdentifier>,
     /// Unique identifiers to give up.
     pub unique_gone: Vec<UniqueIdentifier>,
+    /// Who may see it from now on.
+    pub policy: PolicyRows,
 }
 
 impl Effects {
@@ -100,7 +104,8 @@ impl Effects {
         let unique = |index: Option<&Index>| index.map(|i| i.unique.clone()).unwrap_or_default();
         let (rows_new, rows_gone) = difference(rows(old), rows(new));
         let (unique_new, unique_gone) = difference(unique(old), unique(new));
-        Self { rows_new, rows_gone, unique_new, unique_gone }
+        let policy = PolicyRows::between(old, new, numbers);
+        Self { rows_new, rows_gone, unique_new, unique_gone, policy }
     }
 
     /// The same for a resource that is in no index yet: it claims and gives up, and no more.
@@ -164,6 +169,7 @@ pub fn targets(index: &Index) -> impl Iterator<Item = Target> {
         .chain(index.dates.iter().filter_map(move |(under, _)| pair(under)))
         .chain(index.numbers.iter().filter_map(move |number| pair(&number.under)))
         .chain(index.numbers.iter().filter_map(|number| number.unit.clone()))
+        .chain(index.policy.targets())
 }
 
 fn rows(index: &Index, numbers: &Numbers<'_>) -> Vec<Row> {

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::query::Query;
 use super::write::Version;
+use crate::access::View;
+use crate::access::predicate::Rows;
 
 /// A question about the past.
 #[derive(Debug, Clone)]
@@ -23,6 +25,8 @@ pub struct History {
     pub at: Option<Interval>,
     /// Only what comes after this: the last version of the page before.
     pub after: Option<Place>,
+    /// Only what this shows.
+    pub view: View,
 }
 
 /// Whose history it is.
@@ -80,6 +84,7 @@ impl History {
             if let Some(at) = self.at.filter(|_| table == "history") {
                 still_current(query, at.low);
             }
+            self.view.visible(query, "v", Rows::Past);
             // Versions of one resource are found in the order of their numbers.
             query.push(if matches!(self.of, Of::Instance(..)) {
                 " ORDER BY v.version DESC LIMIT "

@@ -6,6 +6,7 @@
 //! | [`draft`] | a resource's text with the gap for its version; pure |
 //! | [`index`], [`unique`], [`target`] | what a resource is found by; pure |
 //! | [`effects`] | what a write changes in the index; pure |
+//! | [`mod@policy`] | what a write changes of who may see its resource; pure |
 //! | [`vocabulary`] | numbers for names |
 //! | [`generation`] | by which rules the index is made, and how far it is |
 //! | [`stretch`] | resources that a walk puts into the index together |
@@ -24,6 +25,7 @@ pub mod effects;
 pub mod generation;
 pub mod history;
 pub mod index;
+pub mod policy;
 pub mod postgres;
 pub mod query;
 pub mod sqlite;
@@ -287,6 +289,11 @@ impl Store {
     /// Runs a generated query for current resources: key, type, id, text.
     pub async fn resources(&self, query: &Query) -> Result<Vec<Found>, StoreError> {
         ask!(self, engine => engine.resources(query))
+    }
+
+    /// Runs a generated query for versions: version, updated, method, body, key.
+    pub async fn versions(&self, query: &Query) -> Result<Vec<(i64, Version)>, StoreError> {
+        ask!(self, engine => engine.versions(query))
     }
 
     /// Runs a generated query for numbers: a count, or directory keys.

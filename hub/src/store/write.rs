@@ -143,12 +143,13 @@ impl Write {
             return;
         };
         // The version and its time are in no index; by the time it counts which identifiers are in use,
-        // and those are the same in all terms.
+        // and which of two Consents is newer, and those are the same in all terms.
         let text = content.draft.render(1, 0, &content.custodian);
         let tree = Tree::parse(&text).expect("a draft is a resource that was read");
         let unique = std::mem::take(&mut content.index.unique);
+        let policy = std::mem::take(&mut content.index.policy);
         let index = Index::of(self.resource_type, &self.id, &tree, terms, 0);
-        content.index = Index { unique, ..index };
+        content.index = Index { unique, policy, ..index };
     }
 }
 
@@ -263,7 +264,7 @@ pub enum Conflict {
     NotFound,
     /// A unique identifier belongs to another current resource.
     DuplicateIdentifier {
-        /// The id of that resource.
+        /// The id of that resource; empty if the caller may not know of it.
         holder: String,
     },
     /// The resource is another organisation's.

@@ -151,7 +151,7 @@ async fn what_the_server_says_of_a_version_is_its_own(kit: Kit) {
 async fn who_may_edit_everything_takes_neither_the_resource_nor_its_labels(kit: Kit) {
     let site = Site::of(kit, json!({"default": "any"})).await;
     let label = json!({"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality",
-        "code": "R"});
+        "code": "N"});
     let mut body = observation("a");
     body["meta"] = json!({"security": [label]});
     let id = site.created("RX1", &body).await;
@@ -175,7 +175,8 @@ async fn who_may_edit_everything_takes_neither_the_resource_nor_its_labels(kit: 
     refused(site.post("RX2", &format!("{path}/$meta-delete"), &given).await);
     // Another label, and an edit that keeps the first, are welcome.
     let mut kept = bare.clone();
-    kept["meta"] = json!({"security": [{"system": "urn:s", "code": "x"}, label]});
+    kept["meta"] = json!({"security": [{"system":
+        "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HTEST"}, label]});
     let written = site.put("RX2", &path, &kept).await;
     assert_eq!(written.status, StatusCode::OK, "{}", written.text);
     // Its custodian may.

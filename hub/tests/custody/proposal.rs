@@ -292,7 +292,8 @@ async fn an_edit_that_becomes_a_proposal_can_be_accepted(kit: Kit) {
 
 async fn what_is_superseded_hands_over_its_number(kit: Kit) {
     let site = Site::of(kit, json!({"types": {"DocumentReference": "supersede"}})).await;
-    let label = json!({"system": "urn:l", "code": "R"});
+    let label = json!({"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality",
+        "code": "N"});
     let document = |security: &Value| {
         json!({"resourceType": "DocumentReference", "status": "current",
             "meta": {"security": [security]}, "masterIdentifier": {"value": "m"},

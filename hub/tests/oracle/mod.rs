@@ -8,6 +8,7 @@
 //! | `question` | random questions, and how they are written |
 //! | `judge` | which resources a question's answer must hold, and in which order |
 //! | `scale` | dates and decimals, exactly |
+//! | `hidden` | two records that differ only in what is hidden |
 //!
 //! Nothing here but the hub itself reads an index, a table of `fhir` or a line of its search. Where the
 //! specification leaves a choice, the hub's is followed: a resource without a sort value comes last
@@ -19,6 +20,7 @@
 //! is answered otherwise is cut down part by part before it is shown.
 
 mod dice;
+mod hidden;
 mod judge;
 mod parameters;
 mod question;

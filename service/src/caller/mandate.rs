@@ -35,6 +35,11 @@ impl Mandate {
             gateway: None,
         }
     }
+
+    /// Whether it is the region's own, which no policy binds: a token always names a system.
+    pub fn is_own(&self) -> bool {
+        self.system.is_empty()
+    }
 }
 
 /// Who asks, as the audit trail has it. What nobody said is left out.

@@ -42,14 +42,18 @@ pub(super) async fn transaction(
     let own = hub.clone();
     let parsed = blocking(move || Parsed::new(incoming, own.base())).await??;
     permitted(&caller, &parsed, &beside)?;
+    hub.view(&caller)?;
     let parsed = Arc::new(parsed);
     let mut patience = Patience::default();
-    let done = loop {
+    let mut done = loop {
         match attempt(&hub, &caller, &parsed, &beside, preference).await {
             Err(error) if patience.bears(&error) => patience.pause().await,
             result => break result?,
         }
     };
+    for done in done.iter_mut().flatten() {
+        done.withhold(&hub, &caller).await?;
+    }
     answer(hub, &caller, &parsed, &done, preference).await
 }
 
@@ -63,7 +67,7 @@ async fn attempt(
     if let Some(key) = key
         && let Some(kept) = key.kept(hub, caller).await?
     {
-        return refilled(hub, kept, preference).await;
+        return refilled(hub, caller, kept, preference).await;
     }
     let mut footing = Footing::new(hub, caller);
     let roles = roles(&mut footing, parsed).await?;
@@ -105,12 +109,13 @@ fn permitted(caller: &Caller, parsed: &Parsed, beside: &Beside) -> Result<(), Re
 /// What was done before, with the texts that are wanted now.
 async fn refilled(
     hub: &Hub,
+    caller: &Caller,
     mut kept: Vec<Option<Done>>,
     preference: Option<Preference>,
 ) -> Result<Vec<Option<Done>>, HubError> {
     if preference == Some(Preference::Representation) {
         for done in kept.iter_mut().flatten() {
-            done.refill(hub).await?;
+            done.refill(hub, caller).await?;
         }
     }
     Ok(kept)

@@ -17,6 +17,7 @@ use self::ordered::Driver;
 use super::condition::Matching;
 use super::order::{Order, Position};
 use super::predicate::{KnownUnit, Predicates, one_of, selects};
+use crate::access::View;
 use crate::store::Engine;
 use crate::store::query::Query;
 
@@ -27,6 +28,8 @@ pub struct Plan<'a> {
     pub engine: Engine,
     /// What is searched.
     pub matching: &'a Matching,
+    /// What of it may be found.
+    pub view: &'a View,
     /// In which order.
     pub order: &'a Order,
     /// Units that someone has used.
@@ -116,7 +119,7 @@ impl Plan<'_> {
             query.push(&format!(", m.s{place}"));
         }
         query.push(" FROM (SELECT * FROM (SELECT r.key AS key, r.type AS type, d.id AS id");
-        self.order.columns(query);
+        self.order.columns(query, self.view);
         self.from(query, scope);
         query.push(") m");
         if let Some(after) = after {
@@ -131,7 +134,7 @@ impl Plan<'_> {
     /// ` FROM … WHERE …`, each match once.
     fn from(&self, query: &mut Query, scope: Scope<'_>) {
         query.push(" FROM resource r JOIN directory d ON d.key = r.key");
-        self.order.joins(query);
+        self.order.joins(query, self.view);
         query.push(" WHERE ");
         let first = self.matching.conditions.iter().position(selects);
         let mut predicates = self.predicates(query);
@@ -153,7 +156,7 @@ impl Plan<'_> {
     }
 
     fn predicates<'q>(&'q self, query: &'q mut Query) -> Predicates<'q> {
-        Predicates { query, units: self.units, now: self.now }
+        Predicates { query, view: self.view, units: self.units, now: self.now }
     }
 
     fn scope(&self, query: &mut Query, scope: Scope<'_>) {

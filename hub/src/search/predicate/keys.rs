@@ -13,7 +13,15 @@ impl Predicates<'_> {
             Keys::Identified { patient, parameter, numbers, others } => {
                 let one = numbers.len() == 1 && others.is_empty();
                 self.query.push(if one { "= (" } else { "IN (" });
+                let bound = self.view.bound.is_some();
+                if bound {
+                    self.query.push("SELECT r.key FROM resource r WHERE r.key IN (");
+                }
                 self.identified(*patient, *parameter, numbers, others);
+                if bound {
+                    self.query.push(") AND ");
+                    self.current(&[], true);
+                }
                 self.query.push(")");
             }
             Keys::Texts(any) => {
@@ -31,6 +39,18 @@ impl Predicates<'_> {
                 self.query.push(if any.is_empty() { "SELECT 0)" } else { ")" });
             }
         }
+    }
+
+    /// As [`Self::keys`], but only of current resources that may be known of.
+    pub(super) fn visible_keys(&mut self, keys: &Keys) {
+        if self.view.bound.is_none() {
+            return self.keys(keys);
+        }
+        self.query.push("IN (SELECT r.key FROM resource r WHERE r.key ");
+        self.keys(keys);
+        self.query.push(" AND ");
+        self.current(&[], true);
+        self.query.push(")");
     }
 
     fn entries(&mut self, entries: &[(i64, String)]) {

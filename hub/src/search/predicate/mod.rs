@@ -15,6 +15,8 @@ use fhir::instant::Interval;
 
 use super::condition::{Condition, Matching, Table, Test};
 use super::grammar::Prefix;
+use crate::access::View;
+use crate::access::predicate::Rows;
 use crate::store::index::NO_CLINICAL_MS;
 use crate::store::query::Query;
 
@@ -39,6 +41,8 @@ pub struct KnownUnit {
 pub struct Predicates<'a> {
     /// What is written into.
     pub query: &'a mut Query,
+    /// What may be found, and what may be found by.
+    pub view: &'a View,
     /// Units that someone has used.
     pub units: &'a [KnownUnit],
     /// Now, for `ap`.
@@ -108,6 +112,7 @@ impl Predicates<'_> {
             Condition::Referred { parameters, sources } => {
                 self.query.push("SELECT t.target FROM reference t WHERE t.param ");
                 one_of(self.query, parameters);
+                self.view.placed(self.query, "t", parameters);
                 self.query.push(" AND t.key IN (");
                 self.matching(sources);
                 self.query.push(")");
@@ -119,8 +124,9 @@ impl Predicates<'_> {
             Condition::ReferredFrom { source, except } => {
                 self.query.push("SELECT t.target FROM reference t ");
                 self.query.push("JOIN directory d ON d.key = t.target WHERE t.key IN (");
-                self.keys_of(source);
+                self.visible_keys_of(source);
                 self.query.push(") AND d.type > 0");
+                self.view.placed_by_any(self.query, "t");
                 if let Some(except) = except {
                     self.query.push(" AND d.type <> ").number(*except);
                 }
@@ -134,7 +140,7 @@ impl Predicates<'_> {
             Condition::Listed { parameter, lists } => {
                 self.query.push("SELECT t.target FROM reference t WHERE t.param = ");
                 self.query.number(*parameter).push(" AND t.key ");
-                self.keys(lists);
+                self.visible_keys(lists);
             }
             Condition::Present(under, table) => {
                 self.query.push("SELECT t.key FROM ").push(name(*table)).push(" t WHERE ");
@@ -175,6 +181,18 @@ impl Predicates<'_> {
             self.query.push(" AND ");
         }
         self.query.push("r.method < 2");
+        self.view.visible(self.query, "r", Rows::Current);
+    }
+
+    /// The keys of what meets a condition, of current resources that may be known of.
+    fn visible_keys_of(&mut self, condition: &Condition) {
+        if self.view.bound.is_none() {
+            return self.keys_of(condition);
+        }
+        self.query.push("SELECT r.key FROM resource r WHERE r.key IN (");
+        self.keys_of(condition);
+        self.query.push(") AND ");
+        self.current(&[], true);
     }
 
     /// `(… OR …)`. Nothing else is written into it, so that each alternative finds its index.

@@ -42,7 +42,10 @@ impl Predicates<'_> {
     pub(super) fn under(&mut self, alias: &str, under: &Under) {
         self.query.push(alias).push(".param ");
         match under {
-            Under::Parameters(parameters) => one_of(self.query, parameters),
+            Under::Parameters(parameters) => {
+                one_of(self.query, parameters);
+                self.view.placed(self.query, alias, parameters);
+            }
             Under::Pairs { parameters, code, system } => {
                 self.query.push("IN (SELECT -p.key FROM directory p WHERE p.type = ");
                 self.query.number(PAIR).push(" AND ");

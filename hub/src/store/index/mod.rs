@@ -24,6 +24,7 @@ use self::value::{coded, identified, interval, number};
 use super::target::{Target, code_key};
 use super::unique::{self, UniqueIdentifier};
 use super::vocabulary::{Numbers, Vocabulary};
+use crate::access::policy::Policy;
 
 /// The clinical time of a resource without one: before any that has one.
 pub const NO_CLINICAL_MS: i64 = -(1 << 46);
@@ -98,6 +99,8 @@ pub struct Index {
     pub references: Vec<(Under, Target)>,
     /// Identifiers that no other current resource may carry.
     pub unique: Vec<UniqueIdentifier>,
+    /// Who may see the resource, as far as it says so itself.
+    pub policy: Policy,
 }
 
 impl Index {
@@ -134,6 +137,7 @@ impl Index {
         }
         index.compartments(resource_type, id, terms);
         index.unique = unique::identifiers(resource_type, tree, at);
+        index.policy = Policy::of(resource_type, tree, &index, terms, at);
         index
     }
 

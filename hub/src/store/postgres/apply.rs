@@ -20,8 +20,8 @@ use sqlx::{Connection, Postgres, Row as _, Transaction};
 
 use super::audit::Lent;
 use super::directory::Directory;
-use super::once;
 use super::rows::{Owner, Rows};
+use super::{once, policy};
 use crate::audit::chain::Link;
 use crate::store::StoreError;
 use crate::store::effects::{Effects, Numbers, index_of, index_to_be, targets};
@@ -281,10 +281,12 @@ async fn store(
 ) -> Result<(), Failure> {
     let now = audit.recorded;
     let (mut old, mut new, mut claims) = (Rows::default(), Rows::default(), Vec::new());
+    let mut policies = Vec::new();
     let replaces = steps.iter().any(|step| step.replaces);
     for Step { entry, owner, replaces, held, effects } in steps {
         if replaces { &mut old } else { &mut new }.resource(owner, &held);
-        let Effects { rows_new, rows_gone, unique_new, unique_gone } = effects;
+        let Effects { rows_new, rows_gone, unique_new, unique_gone, policy } = effects;
+        policies.push((owner.key, held.version.version, policy));
         for row in rows_gone {
             old.index(owner, row);
         }
@@ -301,6 +303,9 @@ async fn store(
     }
     if replaces {
         old.replace(connection, now).await?;
+    }
+    for (key, version, rows) in policies {
+        policy::store(connection, key, version, &rows).await?;
     }
     let claimed = new.add(connection, now, Some(audit)).await?;
     let claimed: HashSet<_> = claimed.iter().map(claimed_by).collect();

@@ -12,6 +12,7 @@ mod history;
 mod line;
 mod once;
 mod open;
+mod policy;
 pub(super) mod rebuild;
 mod registration;
 mod rows;

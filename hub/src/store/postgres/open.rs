@@ -5,19 +5,20 @@ use std::collections::HashMap;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgPool};
 
-use super::{enter_terms, rebuild};
+use super::{enter_terms, policy, rebuild};
 use crate::store::StoreError;
 use crate::store::generation::Knowledge;
 use crate::store::vocabulary::Vocabulary;
 
 /// How the schema came to be, step by step; a step is frozen once it is merged.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../schema/postgres/0001_record.sql"),
     include_str!("../schema/postgres/0002_search_and_kept_answers.sql"),
     include_str!("../schema/postgres/0003_generation_of_the_index.sql"),
     include_str!("../schema/postgres/0004_since_when_a_registration_waits.sql"),
     include_str!("../schema/postgres/0005_chain_of_the_audit_trail.sql"),
     include_str!("../schema/postgres/0006_custodian.sql"),
+    include_str!("../schema/postgres/0007_who_may_see_what.sql"),
 ];
 /// One process migrates at a time ("hub" in ASCII).
 const MIGRATION_LOCK: i64 = 0x0068_7562;
@@ -84,7 +85,9 @@ pub(super) async fn migrate(pool: &PgPool, base: &str) -> Result<Knowledge, Stor
     let terms: HashMap<String, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     // What was parked is tried again: whoever started us may have mended it.
     sqlx::query("UPDATE registration SET state = 0, due = 0 WHERE state = 2").execute(pool).await?;
-    Ok(Knowledge::new(Vocabulary::new(terms, base, &generation), generation))
+    let terms = Vocabulary::new(terms, base, &generation);
+    Box::pin(policy::compile(pool, &terms, MIGRATION_LOCK)).await?;
+    Ok(Knowledge::new(terms, generation))
 }
 
 /// A restored dump carries stamps of the server it came from, whose transactions may be ahead of ours.

@@ -8,6 +8,7 @@ use super::{Postgres, statement, version};
 use crate::store::StoreError;
 use crate::store::query::{Argument, Found, Query, Step, Stepped, Value};
 use crate::store::target::UNIT;
+use crate::store::write::Version;
 
 impl Postgres {
     pub(in crate::store) async fn page(
@@ -74,6 +75,14 @@ impl Postgres {
             .fetch_all(&self.pool())
             .await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    pub(in crate::store) async fn versions(
+        &self,
+        query: &Query,
+    ) -> Result<Vec<(i64, Version)>, StoreError> {
+        let rows = statement(query).fetch_all(&self.pool()).await?;
+        Ok(rows.iter().map(|row| (row.get(4), version(row))).collect())
     }
 
     pub(in crate::store) async fn resources(

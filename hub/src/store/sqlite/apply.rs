@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::audit::End;
-use super::once;
+use super::{once, policy};
 use crate::store::StoreError;
 use crate::store::effects::{Effects, Numbers, Row, index_of, index_to_be, targets};
 use crate::store::generation::Standing;
@@ -134,6 +134,7 @@ impl<'a> Apply<'a> {
             self.erase(key)?;
         }
         self.rows(owner, &effects)?;
+        policy::store(self.connection, key, held.version.version, &effects.policy)?;
         self.claims.push((entry, owner, effects));
         Ok(Written { version: Some(held.version), created, stored: true })
     }

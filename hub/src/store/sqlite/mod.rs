@@ -11,6 +11,7 @@ pub(super) mod audit;
 mod group;
 mod history;
 mod once;
+mod policy;
 mod rebuild;
 mod registration;
 mod search;
@@ -45,13 +46,14 @@ use crate::registration::outbox::{Depth, Known, Outcome, Task};
 /// Older versions may corrupt a WAL database with several connections.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// How the schema came to be, step by step; a step is frozen once it is merged.
-pub const MIGRATIONS: [&str; 6] = [
+pub const MIGRATIONS: [&str; 7] = [
     include_str!("../schema/sqlite/0001_record.sql"),
     include_str!("../schema/sqlite/0002_search_and_kept_answers.sql"),
     include_str!("../schema/sqlite/0003_generation_of_the_index.sql"),
     include_str!("../schema/sqlite/0004_since_when_a_registration_waits.sql"),
     include_str!("../schema/sqlite/0005_chain_of_the_audit_trail.sql"),
     include_str!("../schema/sqlite/0006_custodian.sql"),
+    include_str!("../schema/sqlite/0007_who_may_see_what.sql"),
 ];
 /// The first schema with a chained audit trail.
 const CHAINED: usize = 5;
@@ -401,7 +403,9 @@ fn migrate(connection: &Connection, path: &Path, base: &str) -> Result<Knowledge
     let mut select = connection.prepare("SELECT text, id FROM term")?;
     let terms = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let terms = terms.collect::<Result<HashMap<_, _>, _>>()?;
-    Ok(Knowledge::new(Vocabulary::new(terms, base, &generation), generation))
+    let terms = Vocabulary::new(terms, base, &generation);
+    policy::compile(connection, &terms)?;
+    Ok(Knowledge::new(terms, generation))
 }
 
 /// The first column of what a query finds.

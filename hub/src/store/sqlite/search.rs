@@ -12,6 +12,7 @@ use super::Sqlite;
 use crate::store::StoreError;
 use crate::store::query::{Argument, Found, Query, Step, Stepped, Value};
 use crate::store::target::UNIT;
+use crate::store::write::Version;
 
 impl Sqlite {
     pub(in crate::store) async fn page(
@@ -60,6 +61,19 @@ impl Sqlite {
             let sql = "SELECT key, id FROM directory WHERE type = ?1";
             let mut statement = c.prepare_cached(sql)?;
             let rows = statement.query_map([UNIT], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    pub(in crate::store) async fn versions(
+        &self,
+        query: &Query,
+    ) -> Result<Vec<(i64, Version)>, StoreError> {
+        self.with_reader(|c| {
+            let mut statement = c.prepare_cached(query.sql())?;
+            let rows = statement.query_map(params_from_iter(query.arguments()), |row| {
+                Ok((row.get(4)?, super::version(row)?))
+            })?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
     }
