@@ -46,7 +46,8 @@ type Asked = Arc<Mutex<Vec<String>>>;
 /// One real region, QHM; a gateway of QWO; and in the place of QWO's hub one that writes down the
 /// tokens it is sent.
 struct Site {
-    folder: TempDir,
+    /// Holds the files; gone with the story.
+    _folder: TempDir,
     ca: Ca,
     issuer: Issuer,
     hub: String,
@@ -195,7 +196,7 @@ impl Site {
         );
         tokio::spawn(served);
         let (hub, gateway) = (base(hub_address), base(gateway_address));
-        Self { folder, ca, issuer, hub, gateway, asked, shutdown }
+        Self { _folder: folder, ca, issuer, hub, gateway, asked, shutdown }
     }
 
     /// Someone of this organisation, with a certificate of this number.

@@ -3,8 +3,11 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use fhir::definitions::ResourceType;
+use hub::access::consent::Lane;
+use hub::access::{Bound, View, label};
 use hub::interaction::search::decode;
 use hub::search::order::Position;
 use hub::search::parameters::{Place, Search, parse};
@@ -113,17 +116,32 @@ pub(crate) fn written(search: &Search, after: Option<&Position>) {
     };
     let ucum = "http://unitsofmeasure.org";
     let units = [unit(1, ucum, "mg"), unit(2, ucum, "kg"), unit(3, "", "tablet")];
-    let plan = |engine| Plan {
-        engine,
-        matching: &search.matching,
-        order: &search.order,
-        units: &units,
-        now: NOW,
-    };
+    let views = [View::whole(), bound()];
+    for view in &views {
+        let plan = |engine| Plan {
+            engine,
+            view,
+            matching: &search.matching,
+            order: &search.order,
+            units: &units,
+            now: NOW,
+        };
+        prepared(&plan(Engine::Sqlite), &plan(Engine::Postgres), after);
+    }
+}
+
+/// The view of somebody who may see next to nothing.
+fn bound() -> View {
+    let organisation = "RX1".to_owned();
+    let (withheld, lanes, placing) =
+        (label::HIDING, &[Lane::PRIVACY, Lane::OPT_OUT][..], Arc::from([1, 2]));
+    View { bound: Some(Bound { withheld, lanes, purpose: 0, organisation, placing, now: NOW }) }
+}
+
+fn prepared(sqlite: &Plan<'_>, postgres: &Plan<'_>, after: Option<&Position>) {
     let somewhere =
-        Position { order: search.order.keys.iter().map(|_| Value::Number(0)).collect(), key: 1 };
+        Position { order: sqlite.order.keys.iter().map(|_| Value::Number(0)).collect(), key: 1 };
     let after = after.unwrap_or(&somewhere);
-    let (sqlite, postgres) = (plan(Engine::Sqlite), plan(Engine::Postgres));
     let queries = [
         sqlite.page(Scope::All, None, 20),
         sqlite.page(Scope::Unchanged("1"), Some(after), 20),

@@ -36,7 +36,7 @@ use crate::store::vocabulary::Vocabulary;
 #[derive(Debug, Clone)]
 pub struct View {
     /// What binds it; nothing binds the region itself.
-    pub(crate) bound: Option<Bound>,
+    pub bound: Option<Bound>,
 }
 
 /// What a caller is bound by.
