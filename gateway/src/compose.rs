@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fhir::OWN_SYSTEM;
 use fhir::bundle::{SearchMode, SearchsetWriter};
-use fhir::identifier::PatientNumber;
+use fhir::identifier::{OdsCode, PatientNumber};
 use fhir::instant::format_instant;
 use fhir::outcome::{Issue, OperationOutcome, Severity};
 use http::HeaderValue;
@@ -63,7 +63,7 @@ pub fn compose(
     (question, collected, turn): &mut Page,
 ) -> Result<Composed, GatewayError> {
     let Assembled { merged, complete, total, regions, mut issues, left_out } =
-        assemble(gateway, question, collected, turn)?;
+        assemble(gateway, context, question, collected, turn)?;
     let own = question.self_url(gateway.base(), &left_out);
     let links = turn.links(gateway, context, question, collected, own)?;
     issues.extend(links.retry_too_costly.then(remarks::retry_too_costly));
@@ -76,12 +76,13 @@ pub fn compose(
 /// Checks and merges what every region said, or says why it must not be shown.
 pub fn assemble<'a>(
     gateway: &Gateway,
+    context: &Context,
     question: &'a Question,
     collected: &'a Collected,
     turn: &mut Turn,
 ) -> Result<Assembled<'a>, GatewayError> {
     let mut tally = Tally::new(collected.gaps.clone());
-    let sources = sources(gateway, question, collected, &mut tally);
+    let sources = sources(gateway, context, question, collected, &mut tally);
     settle(gateway, collected, &sources, turn, &mut tally);
     for ods in &collected.unknown {
         tracing::warn!(region.ods = %ods, "an organisation that holds records is not in the \
@@ -137,6 +138,7 @@ fn only(gateway: &Gateway, question: &Question, collected: &Collected) -> Option
 /// The regions' checked answers; every region is counted, whatever it sent.
 fn sources<'a>(
     gateway: &Gateway,
+    context: &Context,
     question: &'a Question,
     collected: &'a Collected,
     tally: &mut Tally,
@@ -150,7 +152,7 @@ fn sources<'a>(
                 check(&said.entries, region.base(), &expected).map(|checked| (said, checked))
             }
             Err(failure) => {
-                note(gateway, &region.ods, failure.status);
+                note(gateway, context, &region.ods, failure.status);
                 tally.count_failure(region, failure.clone());
                 continue;
             }
@@ -158,12 +160,12 @@ fn sources<'a>(
         match checked {
             Ok((said, checked)) => {
                 let status = said.status(checked.matches.len());
-                note(gateway, &region.ods, status);
+                note(gateway, context, &region.ods, status);
                 tally.count(region, status, said.issues.clone());
                 sources.push(Source { region, checked });
             }
             Err(status) => {
-                note(gateway, &region.ods, status);
+                note(gateway, context, &region.ods, status);
                 tally.count(region, status, Vec::new());
             }
         }
@@ -185,7 +187,7 @@ pub fn expected<'p>(question: &'p Question, numbers: &'p [PatientNumber]) -> Exp
     Expected { asked, numbers, includes: question.has_includes(), told_apart }
 }
 
-fn note(gateway: &Gateway, ods: &fhir::identifier::OdsCode, status: RegionStatus) {
+fn note(gateway: &Gateway, context: &Context, ods: &OdsCode, status: RegionStatus) {
     if let Some(standing) = gateway.directory().standing(ods) {
         standing.counter.note(status);
     }
@@ -193,6 +195,8 @@ fn note(gateway: &Gateway, ods: &fhir::identifier::OdsCode, status: RegionStatus
         RegionStatus::Ok | RegionStatus::Empty | RegionStatus::Suppressed => {}
         RegionStatus::WrongPatient => {
             tracing::error!(region.ods = %ods, "ALERT: a region sent something of another patient");
+            let of_region = format!("/FHIR/R4/at/{ods}");
+            gateway.journal().alert(&context.caller, &of_region, status.as_str());
         }
         _ => tracing::warn!(
             region.ods = %ods,

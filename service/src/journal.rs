@@ -109,6 +109,25 @@ impl Journal {
         !self.inner.failed.load(Ordering::Relaxed)
     }
 
+    /// Writes a line of its own for what somebody has to look at: that it came to light while this
+    /// caller was answered, about what URL, and what it is.
+    pub fn alert(&self, caller: &Caller, target: &str, what: &str) {
+        let recorded = format_instant(self.inner.clock.now_micros());
+        let line = Line {
+            recorded: &recorded,
+            request: caller.correlation.request_id(),
+            organisation: caller.organisation.as_str(),
+            method: "ALERT",
+            target,
+            detail: Some(what),
+            status: StatusCode::BAD_GATEWAY.as_u16(),
+        };
+        if let Err(error) = self.append(&line) {
+            // The answer's own line meets the same journal, and withholds the answer.
+            tracing::error!(cause = %error, "an alert could not be written to the audit journal");
+        }
+    }
+
     fn append(&self, line: &Line<'_>) -> io::Result<()> {
         if !self.is_sound() {
             return Err(io::Error::other("an earlier sync failed"));

@@ -188,10 +188,12 @@ impl Asked {
 
     async fn ending(&self, collected: Collected, statuses: &[RegionStatus]) -> Ending {
         let (gateway, question) = (self.gateway.clone(), self.question.clone());
+        let context = self.context.clone();
         let bytes = collected.answers.iter().map(bytes).sum();
         let statuses = statuses.to_vec();
         let work = move || {
-            let mut ending = match assemble(&gateway, &question, &collected, &mut Turn::whole()) {
+            let mut turn = Turn::whole();
+            let mut ending = match assemble(&gateway, &context, &question, &collected, &mut turn) {
                 Ok(assembled) => Ending::of(assembled, &question, gateway.ods()),
                 // The stream has begun: it ends with what would have been told instead.
                 Err(error) => Ending::failed(error),
