@@ -16,6 +16,7 @@ use hub::config::{
 use locator_mock::{Locator, LocatorConfig, Store as LocatorStore};
 use service::clock::Clock;
 use service::config::{Admin, Nation, Region, Security, Server};
+use service::limit::Limits;
 use service::program::{ProgramError, bind};
 use service::serve::Shutdown;
 use tokio::net::TcpListener;
@@ -214,6 +215,7 @@ impl Start<'_> {
             registration: RegistrationConfig::default(),
             record: RecordConfig::default(),
             audit: AuditConfig::default(),
+            limits: Limits::default(),
         }
     }
 
@@ -238,6 +240,7 @@ impl Start<'_> {
             directory: None,
             regions: self.directory.to_vec(),
             audit: gateway::config::Audit { dir: Some(self.layout.state.clone()) },
+            limits: Limits::default(),
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::merge::key::Reading;
 use crate::merge::{Merged, Shown, Source, merge, rules};
 use crate::outcome::RegionStatus;
 use crate::page::Page;
+use crate::page::snapshot;
 use crate::page::turn::Turn;
 use crate::question::{Dedup, Question, Total};
 use crate::remarks;
@@ -62,8 +63,11 @@ pub fn compose(
     context: &Context,
     (question, collected, turn): &mut Page,
 ) -> Result<Composed, GatewayError> {
-    let Assembled { merged, complete, total, regions, mut issues, left_out } =
-        assemble(gateway, context, question, collected, turn)?;
+    let assembled = assemble(gateway, context, question, collected, turn)?;
+    if question.snapshot && !question.count_only {
+        return snapshot::take(gateway, context, question, collected, assembled);
+    }
+    let Assembled { merged, complete, total, regions, mut issues, left_out } = assembled;
     let own = question.self_url(gateway.base(), &left_out);
     let links = turn.links(gateway, context, question, collected, own)?;
     issues.extend(links.retry_too_costly.then(remarks::retry_too_costly));
@@ -268,6 +272,14 @@ fn left_out(collected: &Collected) -> Vec<String> {
     names
 }
 
+/// A Bundle's members that say whether it is complete, and when it was.
+pub fn meta(complete: bool, at_micros: i64) -> String {
+    let (code, at) = (if complete { "complete" } else { "partial" }, format_instant(at_micros));
+    format!(
+        r#""meta":{{"tag":[{{"system":"{OWN_SYSTEM}completeness","code":"{code}"}}]}},"timestamp":"{at}","#
+    )
+}
+
 /// What stands before a Bundle's entries.
 struct Head {
     complete: bool,
@@ -282,11 +294,7 @@ fn write(
     head: &Head,
     issues: Vec<Issue>,
 ) -> Vec<u8> {
-    let code = if head.complete { "complete" } else { "partial" };
-    let meta = format!(
-        r#""meta":{{"tag":[{{"system":"{OWN_SYSTEM}completeness","code":"{code}"}}]}},"timestamp":"{}","#,
-        format_instant(gateway.now_micros())
-    );
+    let meta = meta(head.complete, gateway.now_micros());
     let links: Vec<_> = head.links.iter().map(|(r, url)| (*r, url.as_str())).collect();
     let bytes: usize = merged.shown().map(|shown| shown.candidate.resource.len() + 320).sum();
     let capacity = if question.count_only { 0 } else { bytes };

@@ -65,6 +65,7 @@ use crate::question::{Dedup, Question};
 const INLINE_BYTES_MAX: usize = 256 << 10;
 
 const COUNT: &str = "A stream is not paged: leave _count out. _count=0 gives the totals alone.";
+const SNAPSHOT: &str = "A stream is not paged, so there is nothing to keep: leave snapshot out.";
 const INCOMPLETE: &str = "What a stream has sent cannot be taken back: whether something is \
                           missing is said at its end. Ask for application/fhir+json instead.";
 const FOLD: &str = "What a stream has sent cannot be folded: dedup is off or link there, and the \
@@ -116,6 +117,9 @@ fn admissible(question: Question, pairs: &str) -> Result<Question, GatewayError>
     let refused = |name: &str, why| Err(GatewayError::NotSupported(name.to_owned(), why));
     if pairs.any(|(name, value)| name == "_count" && !matches!(&*value, "" | "0")) {
         return refused("_count", COUNT);
+    }
+    if question.snapshot {
+        return refused("snapshot", SNAPSHOT);
     }
     if question.complete_only {
         return refused("incomplete", INCOMPLETE);
