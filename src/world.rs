@@ -18,6 +18,7 @@ use hub::custody::policy::CustodyConfig;
 use locator_mock::{Locator, LocatorConfig, Store as LocatorStore};
 use service::clock::Clock;
 use service::config::{Admin, Nation, Region, Security, Server};
+use service::limit::Limits;
 use service::program::{ProgramError, bind};
 use service::serve::Shutdown;
 use tokio::net::TcpListener;
@@ -218,6 +219,7 @@ impl Start<'_> {
             custody: CustodyConfig::default(),
             access: AccessConfig::default(),
             audit: AuditConfig::default(),
+            limits: Limits::default(),
         }
     }
 
@@ -242,6 +244,7 @@ impl Start<'_> {
             directory: None,
             regions: self.directory.to_vec(),
             audit: gateway::config::Audit { dir: Some(self.layout.state.clone()) },
+            limits: Limits::default(),
         }
     }
 }

@@ -374,11 +374,32 @@ async fn every_route_of_a_hub_and_a_gateway_needs_a_token_and_its_scope() {
             assert!(answer.headers().contains_key("www-authenticate"));
             assert!(answer.text().await.unwrap().contains("could not be verified"));
         }
-        let open = clerk.client.get(format!("{base}/metadata")).send().await.unwrap();
-        assert_eq!(open.status(), StatusCode::OK);
+        let stranger = stranger(&site.ca);
+        for client in [&clerk.client, &stranger] {
+            for open in [format!("{base}/metadata"), root(base, "live"), root(base, "ready")] {
+                let answer = client.get(&open).send().await.unwrap();
+                assert_eq!(answer.status(), StatusCode::OK, "{open}");
+            }
+        }
+        // Without a certificate the best of tokens is none.
+        let token = clerk.token(base, "system/*.cruds");
+        let sent = stranger.get(format!("{base}/Patient")).bearer_auth(token).send().await.unwrap();
+        assert_eq!(sent.status(), StatusCode::UNAUTHORIZED);
         let metrics = clerk.client.get(base.replace("/FHIR/R4", "/metrics")).send().await.unwrap();
         assert_eq!(metrics.status(), StatusCode::NOT_FOUND);
     }
+}
+
+fn root(base: &str, path: &str) -> String {
+    base.replace("/FHIR/R4", &format!("/{path}"))
+}
+
+/// A client without a certificate that trusts the services.
+#[expect(clippy::disallowed_methods, reason = "ours have certificates")]
+fn stranger(ca: &Ca) -> reqwest::Client {
+    let issuer = std::fs::read(ca.certificate()).unwrap();
+    let issuer = reqwest::Certificate::from_pem(&issuer).unwrap();
+    reqwest::Client::builder().tls_certs_only([issuer]).no_proxy().build().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,7 @@
 //! | [`standby`] | a primary dies under load, its standby is promoted, and nothing acknowledged is lost |
 //! | [`clients`] | public FHIR clients, unmodified, do with a hub what they are made for |
 //! | [`registration`] | the locator learns of every patient, whenever it comes and whoever restarts |
+//! | [`abuse`] | clients that are slow on purpose; what every answer says to browsers |
 //! | [`query`] | a person at a terminal sees one record, and what is missing from it |
 //! | [`tokens`] | hub and gateway are let in by a locator that demands access tokens |
 //! | [`enforced`] | nobody is let in without a certificate and a token, and no token goes further than it may |
@@ -21,6 +22,7 @@
 //! | [`kit`] | processes, ports, requests, records and waiting |
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod abuse;
 mod clients;
 mod cluster;
 mod disk;

@@ -2,15 +2,20 @@
 //! there of it is whole or not shown.
 //!
 //! Each story runs itself once more within a network namespace of its own, where the loopback device can
-//! be made to misbehave for the packets of one hub. That needs root and `tc`.
+//! be made to misbehave for the packets of one hub, and names lead where it says. That needs root and
+//! `tc`.
 
+use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
 use crate::kit::{READY_TIME_MAX, eventually, in_mode};
-use crate::silence::{Cluster, DEADLINE_MS, GRACE_MS, assert_named, assert_partial, told};
+use crate::silence::{
+    Cluster, DEADLINE_MS, GRACE_MS, assert_named, assert_partial, federation, told,
+};
 
 /// Set for the run within the namespace.
 const WITHIN: &str = "STORY_WITHIN_ITS_OWN_NETWORK";
@@ -38,7 +43,7 @@ fn within_its_own_network(name: &str) -> bool {
         return false;
     }
     let mut again = Command::new("unshare");
-    again.arg("--net").arg(std::env::current_exe().unwrap());
+    again.args(["--net", "--mount"]).arg(std::env::current_exe().unwrap());
     again.args(["--exact", &format!("network::{name}"), "--nocapture"]).env(WITHIN, "1");
     let output = again.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
@@ -181,4 +186,51 @@ async fn a_region_behind_a_thin_line_is_named_and_nothing_of_it_is_shown() {
     assert_eq!(far(&answer.json()), 0);
     assert!(run("tc", "qdisc del dev lo root"));
     is_whole_again(&cluster).await;
+}
+
+/// The names that a system knows by itself.
+const LOCAL: &str = "127.0.0.1 localhost\n";
+
+/// Puts a file in the place of one of the system's, for this namespace alone.
+fn in_place_of(path: &str, text: &str) -> NamedTempFile {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let arguments = format!("--bind {} {path}", file.path().display());
+    assert!(run("mount", &arguments), "mount refuses {arguments}");
+    file
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_server_that_hangs_costs_nothing_that_was_known_before() {
+    if !within_its_own_network("a_name_server_that_hangs_costs_nothing_that_was_known_before") {
+        return;
+    }
+    let hosts = in_place_of("/etc/hosts", &format!("{LOCAL}127.0.0.1 far.test\n"));
+    let _resolver = in_place_of("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:30\n");
+    // It takes every question, and answers none.
+    let _silent = UdpSocket::bind("127.0.0.1:53").unwrap();
+    let (mut cluster, port) = cluster().await;
+    let named = |place: crate::kit::Place| {
+        let config = place.gateway_config(0, "Q99", &federation());
+        config.replace(&format!("127.0.0.1:{port}/"), &format!("far.test:{port}/"))
+    };
+    let (_knows, knows) = cluster.start_gateway_with(named).await;
+    let whole = cluster.ask_in_time(&knows).await;
+    assert_eq!(whole.header("x-federation-regions"), "total=3,ok=3");
+    std::fs::write(hosts.path(), LOCAL).unwrap();
+    // A new connection takes a lookup, which hangs.
+    cluster.restart(FAR).await;
+    eventually("the region is found where it was", READY_TIME_MAX, async || {
+        let answer = cluster.ask_in_time(&knows).await;
+        (answer.header("x-federation-regions") == "total=3,ok=3").then_some(())
+    })
+    .await;
+    // Who never knew the name says so in time, however many ask.
+    let (_new, new) = cluster.start_gateway_with(named).await;
+    let asked = (0..20).map(|_| cluster.ask_in_time(&new));
+    for answer in futures::future::join_all(asked).await {
+        let told = told(&assert_partial(&answer));
+        assert_eq!((told.len(), far(&answer.json())), (1, 0), "{told:?}");
+        assert!(told[0].2.contains(crate::kit::REGIONS[FAR].0), "{told:?}");
+    }
 }

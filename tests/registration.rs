@@ -171,3 +171,29 @@ async fn a_locator_that_forgot_everything_is_told_again() {
     }
     locator.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_locator_that_hangs_holds_up_no_write_and_is_told_afterwards() {
+    let (site, hub) = Site::start().await;
+    let locator = site.start_locator().await;
+    locator.signal("STOP");
+    let numbers = site.fill().await;
+    // What waits, and for how long, is seen to rise.
+    eventually("all of them wait", REGISTRATION_TIME_MAX, async || {
+        let metrics = site.http.get(&site.place.hub_metrics(0)).await.ok();
+        let value = |name: &str| {
+            let line = metrics.text().lines().find(|line| line.starts_with(name)).unwrap();
+            line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()
+        };
+        let waiting = value("hub_registrations_waiting ");
+        (waiting == PATIENTS && value("hub_registrations_oldest_seconds ") >= 1).then_some(())
+    })
+    .await;
+    let bundle = record(&numbers[0], &["36.62"]);
+    site.http.transact(&site.place.hub(0), bundle).await.unwrap().ok();
+    locator.signal("CONT");
+    let all: Vec<(&String, usize)> = numbers.iter().map(|number| (number, 1)).collect();
+    site.pointers(&all).await;
+    hub.stop().await;
+    locator.stop().await;
+}

@@ -59,9 +59,17 @@ impl Cluster {
 
     /// Starts a gateway as a process of its own, in the place of a fourth region's.
     async fn start_gateway(&self, ods: &str, federation: &str) -> (Process, String) {
+        self.start_gateway_with(|place| place.gateway_config(0, ods, federation)).await
+    }
+
+    /// The same, with a configuration for the place of the first region's gateway.
+    pub(crate) async fn start_gateway_with(
+        &self,
+        config: impl Fn(Place) -> String,
+    ) -> (Process, String) {
         let start = async |base| {
             // Its own ports; the other services' are the cluster's.
-            let config = self.place.gateway_config(0, ods, federation);
+            let config = config(self.place);
             let (from, to) = (self.place.gateway(0), Place(base).gateway(0));
             let config = config.replace(authority(&from), authority(&to));
             let admin = |place: Place| format!("127.0.0.1:{}", place.0 + 14);
@@ -71,6 +79,13 @@ impl Cluster {
             Ok((process, to))
         };
         on_free_ports(Place::PORTS, start).await
+    }
+
+    /// Kills a region and starts it again.
+    pub(crate) async fn restart(&mut self, region: usize) {
+        self.regions[region].kill();
+        let again = start_region(self.place, region, self.folder.path()).await;
+        self.regions[region] = again.expect("the port is still the region's");
     }
 
     /// Adds so many Observations of the patient to a region's record.
@@ -113,11 +128,15 @@ fn authority(base: &str) -> &str {
     base.trim_start_matches("http://").trim_end_matches("/FHIR/R4")
 }
 
-fn federation() -> String {
+pub(crate) fn federation() -> String {
     format!("deadline_ms = {DEADLINE_MS}")
 }
 
-async fn start_region(place: Place, region: usize, folder: &Path) -> Result<Process, PortTaken> {
+pub(crate) async fn start_region(
+    place: Place,
+    region: usize,
+    folder: &Path,
+) -> Result<Process, PortTaken> {
     let store = format!("sqlite://{}", folder.join(format!("hub-{region}.db")).display());
     let hub = place.hub_config(region, &store, folder);
     let gateway = place.gateway_config(region, REGIONS[region].0, &federation());

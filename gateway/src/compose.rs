@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fhir::OWN_SYSTEM;
 use fhir::bundle::{SearchMode, SearchsetWriter};
-use fhir::identifier::PatientNumber;
+use fhir::identifier::{OdsCode, PatientNumber};
 use fhir::instant::format_instant;
 use fhir::outcome::{Issue, OperationOutcome, Severity};
 use http::HeaderValue;
@@ -21,8 +21,9 @@ use crate::merge::key::Reading;
 use crate::merge::{Merged, Shown, Source, merge, rules};
 use crate::outcome::RegionStatus;
 use crate::page::Page;
+use crate::page::snapshot;
 use crate::page::turn::Turn;
-use crate::question::{Dedup, Question, Total};
+use crate::question::{Dedup, Pages, Question, Total};
 use crate::remarks;
 use crate::tally::Tally;
 
@@ -62,8 +63,11 @@ pub fn compose(
     context: &Context,
     (question, collected, turn): &mut Page,
 ) -> Result<Composed, GatewayError> {
-    let Assembled { merged, complete, total, regions, mut issues, left_out } =
-        assemble(gateway, question, collected, turn)?;
+    let assembled = assemble(gateway, context, question, collected, turn)?;
+    if question.pages == Pages::Snapshot && !question.count_only {
+        return snapshot::take(gateway, context, question, collected, assembled);
+    }
+    let Assembled { merged, complete, total, regions, mut issues, left_out } = assembled;
     let own = question.self_url(gateway.base(), &left_out);
     let links = turn.links(gateway, context, question, collected, own)?;
     issues.extend(links.retry_too_costly.then(remarks::retry_too_costly));
@@ -76,12 +80,13 @@ pub fn compose(
 /// Checks and merges what every region said, or says why it must not be shown.
 pub fn assemble<'a>(
     gateway: &Gateway,
+    context: &Context,
     question: &'a Question,
     collected: &'a Collected,
     turn: &mut Turn,
 ) -> Result<Assembled<'a>, GatewayError> {
     let mut tally = Tally::new(collected.gaps.clone());
-    let sources = sources(gateway, question, collected, &mut tally);
+    let sources = sources(gateway, context, question, collected, &mut tally);
     settle(gateway, collected, &sources, turn, &mut tally);
     for ods in &collected.unknown {
         tracing::warn!(region.ods = %ods, "an organisation that holds records is not in the \
@@ -137,6 +142,7 @@ fn only(gateway: &Gateway, question: &Question, collected: &Collected) -> Option
 /// The regions' checked answers; every region is counted, whatever it sent.
 fn sources<'a>(
     gateway: &Gateway,
+    context: &Context,
     question: &'a Question,
     collected: &'a Collected,
     tally: &mut Tally,
@@ -150,7 +156,7 @@ fn sources<'a>(
                 check(&said.entries, region.base(), &expected).map(|checked| (said, checked))
             }
             Err(failure) => {
-                note(gateway, &region.ods, failure.status);
+                note(gateway, context, &region.ods, failure.status);
                 tally.count_failure(region, failure.clone());
                 continue;
             }
@@ -158,12 +164,12 @@ fn sources<'a>(
         match checked {
             Ok((said, checked)) => {
                 let status = said.status(checked.matches.len());
-                note(gateway, &region.ods, status);
+                note(gateway, context, &region.ods, status);
                 tally.count(region, status, said.issues.clone());
                 sources.push(Source { region, checked });
             }
             Err(status) => {
-                note(gateway, &region.ods, status);
+                note(gateway, context, &region.ods, status);
                 tally.count(region, status, Vec::new());
             }
         }
@@ -185,7 +191,7 @@ pub fn expected<'p>(question: &'p Question, numbers: &'p [PatientNumber]) -> Exp
     Expected { asked, numbers, includes: question.has_includes(), told_apart }
 }
 
-fn note(gateway: &Gateway, ods: &fhir::identifier::OdsCode, status: RegionStatus) {
+fn note(gateway: &Gateway, context: &Context, ods: &OdsCode, status: RegionStatus) {
     if let Some(standing) = gateway.directory().standing(ods) {
         standing.counter.note(status);
     }
@@ -193,6 +199,8 @@ fn note(gateway: &Gateway, ods: &fhir::identifier::OdsCode, status: RegionStatus
         RegionStatus::Ok | RegionStatus::Empty | RegionStatus::Suppressed => {}
         RegionStatus::WrongPatient => {
             tracing::error!(region.ods = %ods, "ALERT: a region sent something of another patient");
+            let of_region = format!("/FHIR/R4/at/{ods}");
+            gateway.journal().alert(&context.caller, &of_region, status.as_str());
         }
         _ => tracing::warn!(
             region.ods = %ods,
@@ -264,6 +272,14 @@ fn left_out(collected: &Collected) -> Vec<String> {
     names
 }
 
+/// A Bundle's members that say whether it is complete, and when it was.
+pub fn meta(complete: bool, at_micros: i64) -> String {
+    let (code, at) = (if complete { "complete" } else { "partial" }, format_instant(at_micros));
+    format!(
+        r#""meta":{{"tag":[{{"system":"{OWN_SYSTEM}completeness","code":"{code}"}}]}},"timestamp":"{at}","#
+    )
+}
+
 /// What stands before a Bundle's entries.
 struct Head {
     complete: bool,
@@ -278,11 +294,7 @@ fn write(
     head: &Head,
     issues: Vec<Issue>,
 ) -> Vec<u8> {
-    let code = if head.complete { "complete" } else { "partial" };
-    let meta = format!(
-        r#""meta":{{"tag":[{{"system":"{OWN_SYSTEM}completeness","code":"{code}"}}]}},"timestamp":"{}","#,
-        format_instant(gateway.now_micros())
-    );
+    let meta = meta(head.complete, gateway.now_micros());
     let links: Vec<_> = head.links.iter().map(|(r, url)| (*r, url.as_str())).collect();
     let bytes: usize = merged.shown().map(|shown| shown.candidate.resource.len() + 320).sum();
     let capacity = if question.count_only { 0 } else { bytes };

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use service::caller::mint::Mint;
 use service::clock::Clock;
 use service::config::{Admin, ConfigError, Region, Security, SecurityMode, Server, load, parse};
+use service::limit::Limits;
 use service::seal::{Seal, secret};
 use service::tls::TlsConfig;
 use service::token::TokenConfig;
@@ -52,6 +53,9 @@ pub struct GatewayConfig {
     /// Where the audit journal lives.
     #[serde(default)]
     pub audit: Audit,
+    /// How much one organisation may ask, in enforced mode.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// `[locator]`
@@ -113,6 +117,8 @@ pub struct Federation {
     pub token_key_files: Vec<PathBuf>,
     /// Questions that one region is asked at a time; more wait a moment for their turn.
     pub region_requests: usize,
+    /// Memory that snapshots take together at most, in MiB; none are taken if it is 0.
+    pub snapshots_mib: usize,
     /// What happens when the locator cannot be asked.
     pub without_locator: WithoutLocator,
 }
@@ -124,6 +130,7 @@ impl Default for Federation {
             page_size: 1_000,
             token_key_files: Vec::new(),
             region_requests: 512,
+            snapshots_mib: 256,
             without_locator: WithoutLocator::Refuse,
         }
     }
@@ -200,6 +207,7 @@ impl GatewayConfig {
         check_url("server.public_url", &self.server.public_url)?;
         check_url("locator.url", &self.locator.url)?;
         self.security.check(&self.server, self.tls.as_ref())?;
+        self.limits.check()?;
         self.locator.token.as_ref().map_or(Ok(()), TokenConfig::check)?;
         in_range("federation.deadline_ms", self.federation.deadline_ms)?;
         in_range("locator.deadline_ms", self.locator.deadline_ms)?;
@@ -209,6 +217,9 @@ impl GatewayConfig {
         }
         if !(1..=10_000).contains(&self.federation.region_requests) {
             return refused("federation.region_requests must lie between 1 and 10000");
+        }
+        if self.federation.snapshots_mib > 65_536 {
+            return refused("federation.snapshots_mib must lie between 0 and 65536");
         }
         if let Some(DirectoryConfig { reload_s, .. }) = self.directory
             && !(1..=60).contains(&reload_s)
@@ -331,6 +342,7 @@ mod tests {
             ("deadline_ms = 8000", "deadline_ms = 60000", "federation.deadline_ms"),
             ("page_size = 1000", "page_size = 0", "page_size"),
             ("region_requests = 512", "region_requests = 0", "region_requests"),
+            ("snapshots_mib = 256", "snapshots_mib = 65537", "snapshots_mib"),
             ("\"http://127.0.0.1:8400\"", "\"127.0.0.1:8400\"", "locator.url"),
             ("listen = \"127.0.0.1:8412\"", "listen = \"0.0.0.0:8412\"", "loopback"),
         ] {

@@ -9,7 +9,9 @@
 //! | `AlreadyFederated` | 400 | processing |
 //! | `ForgedPage`, `PageNotAlone` | 400 | invalid |
 //! | `PageTooCostly` | 400 | too-costly |
-//! | `ExpiredPage` | 410 | expired |
+//! | `ExpiredPage`, `SnapshotGone` | 410 | expired |
+//! | `SnapshotTooLarge` | 422 | too-costly |
+//! | `SnapshotsFull` | 503 | throttled |
 //! | `RefusedByAll` | 400 | what the first region said |
 //! | `LocatorUnavailable` | 503 | transient |
 //! | `NoRegionAnswered` | 504 if all timed out, else 502 | one per region |
@@ -83,6 +85,15 @@ pub enum GatewayError {
     /// What a page link would have to carry does not fit into a URL.
     #[error("the page link would be too long")]
     PageTooCostly,
+    /// What a snapshot would hold is more than one may.
+    #[error("the snapshot would be too large")]
+    SnapshotTooLarge,
+    /// There is no room for another snapshot now.
+    #[error("there is no room for a snapshot")]
+    SnapshotsFull,
+    /// A page of a snapshot that is not kept here.
+    #[error("the snapshot is not kept here")]
+    SnapshotGone,
     /// The number is not an NHS number, and no hub here can say which NHS number goes with it.
     #[error("no hub here can link the number")]
     NotLinked,
@@ -106,8 +117,8 @@ pub enum GatewayError {
 impl From<GatewayError> for Refusal {
     fn from(error: GatewayError) -> Self {
         use IssueCode::{
-            Expired, Invalid, NotFound, NotSupported, Processing, Required, TooCostly, Transient,
-            Value,
+            Expired, Invalid, NotFound, NotSupported, Processing, Required, Throttled, TooCostly,
+            Transient, Value,
         };
         match error {
             GatewayError::UnknownType => {
@@ -136,6 +147,14 @@ impl From<GatewayError> for Refusal {
             GatewayError::PageNotAlone => bad(Invalid, PAGE_NOT_ALONE, Some("_page".into())),
             GatewayError::PageTooCostly => bad(TooCostly, PAGE_TOO_COSTLY, None),
             GatewayError::ExpiredPage => Self::error(StatusCode::GONE, Expired, EXPIRED_PAGE),
+            GatewayError::SnapshotTooLarge => {
+                Self::error(StatusCode::UNPROCESSABLE_ENTITY, TooCostly, SNAPSHOT_TOO_LARGE)
+            }
+            GatewayError::SnapshotsFull => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Self::error(status, Throttled, SNAPSHOTS_FULL).retry_after_s(60)
+            }
+            GatewayError::SnapshotGone => Self::error(StatusCode::GONE, Expired, SNAPSHOT_GONE),
             GatewayError::NotLinked => bad(NotSupported, NOT_LINKED, None),
             GatewayError::RefusedByAll(issues) => refused_by_all(issues),
             GatewayError::LocatorUnavailable(seconds) => {
@@ -157,6 +176,13 @@ const PAGE_NOT_ALONE: &str = "A page link is used as it was given: at its own UR
                               parameters.";
 const PAGE_TOO_COSTLY: &str = "The next page's link would be too long for a URL: ask for less, with \
                                fewer codes or by date, or for more on each page.";
+const SNAPSHOT_TOO_LARGE: &str = "A snapshot holds at most 10000 matches and 32 MiB, and less of one \
+                                  region: ask for less, by date, code or type, or without \
+                                  snapshot=true, page by page.";
+const SNAPSHOTS_FULL: &str = "There is no room for another snapshot at the moment: try again in a \
+                              minute, or ask without snapshot=true.";
+const SNAPSHOT_GONE: &str = "This snapshot is no longer kept: it was taken more than a quarter of an \
+                             hour ago, or by a process that has ended. Ask anew with snapshot=true.";
 const SEVERAL: &str =
     "Ask for one patient at a time: give one number, in one parameter, without commas.";
 const LOCAL_ID: &str = "A patient's logical id means something in one region only. Name the \
@@ -274,6 +300,9 @@ mod tests {
             GatewayError::ExpiredPage,
             GatewayError::PageNotAlone,
             GatewayError::PageTooCostly,
+            GatewayError::SnapshotTooLarge,
+            GatewayError::SnapshotsFull,
+            GatewayError::SnapshotGone,
             GatewayError::NotLinked,
             GatewayError::RefusedByAll(Vec::new()),
             GatewayError::LocatorUnavailable(5),

@@ -17,7 +17,8 @@
 //! | [`error`] | everything that keeps it from answering, in one table |
 //! | [`health`] | readiness and counters |
 //!
-//! **Invariants.** Partial is never presented as complete. No clinical data outlives its request.
+//! **Invariants.** Partial is never presented as complete. No clinical data outlives its request, but
+//! in a snapshot that was asked for, which is kept in memory alone, for a quarter of an hour.
 //! Only URLs of the directory and the locator are dialled. A region contributes all of its answer
 //! or nothing. Resource bytes leave as they came. No patient's number is in a log or a metric.
 
@@ -54,6 +55,7 @@ use service::caller::mint::Mint;
 use service::clock::Clock;
 use service::config::ConfigError;
 use service::journal::Journal;
+use service::limit::Limiter;
 use service::program::ProgramError;
 use service::seal::Seal;
 use service::serve::{Shutdown, serve, serve_over};
@@ -66,6 +68,7 @@ use crate::directory::{Directory, Region};
 use crate::health::{Counters, GatewayHealth};
 use crate::identity::links::Links;
 use crate::locate::Locator;
+use crate::page::snapshot::Snapshots;
 use crate::region::flight::Flights;
 use crate::region::{Hub, Proof};
 
@@ -87,10 +90,12 @@ struct Inner {
     directory: Arc<Keeper>,
     locator: Locator,
     flights: Flights,
+    snapshots: Snapshots,
     client: reqwest::Client,
     clock: Clock,
     journal: Journal,
     gatekeeper: Gatekeeper,
+    limiter: Limiter,
     trust: Option<Trust>,
     counters: Counters,
     capabilities: Bytes,
@@ -134,6 +139,7 @@ impl Gateway {
             links: open_links(&config.identity)?,
             identity: config.identity,
             seal: config.federation.seal()?,
+            snapshots: Snapshots::new(config.federation.snapshots_mib),
             federation: config.federation,
             locator: Locator::new(&config.locator, client.clone(), &clock),
             flights: Flights::default(),
@@ -143,6 +149,7 @@ impl Gateway {
             clock,
             journal,
             gatekeeper,
+            limiter: Limiter::new(config.limits, config.security.mode),
             trust,
             capabilities: Bytes::from(statement),
         };
@@ -168,7 +175,16 @@ impl Gateway {
             }
         };
         let directory = self.inner.directory.clone().run(shutdown.clone());
-        tokio::join!(public, admin, directory, self.keep_trust(shutdown.clone()));
+        let snapshots = self.keep_snapshots(shutdown.clone());
+        tokio::join!(public, admin, directory, snapshots, self.keep_trust(shutdown.clone()));
+    }
+
+    /// Forgets snapshots that have served their time.
+    async fn keep_snapshots(&self, shutdown: Shutdown) {
+        const EVERY: Duration = Duration::from_secs(30);
+        while tokio::time::timeout(EVERY, shutdown.triggered()).await.is_err() {
+            self.inner.snapshots.forget_old(self.now_micros());
+        }
     }
 
     /// Keeps up with certificates, revocation lists and keys.
@@ -240,6 +256,10 @@ impl Gateway {
         &self.inner.flights
     }
 
+    pub(crate) fn snapshots(&self) -> &Snapshots {
+        &self.inner.snapshots
+    }
+
     pub(crate) fn counters(&self) -> &Counters {
         &self.inner.counters
     }
@@ -250,6 +270,10 @@ impl Gateway {
 
     pub(crate) fn gatekeeper(&self) -> &Gatekeeper {
         &self.inner.gatekeeper
+    }
+
+    pub(crate) fn limiter(&self) -> &Limiter {
+        &self.inner.limiter
     }
 
     pub(crate) fn capabilities(&self) -> &Bytes {

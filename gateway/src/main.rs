@@ -11,6 +11,7 @@ use gateway::query::{self, Options};
 use service::caller::mint::Mint;
 use service::clock::Clock;
 use service::program::{ConfigFile, ProgramError, bind, finish, print, stop_on_signal};
+use service::tls::TlsConfig;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -74,6 +75,7 @@ async fn main() -> ExitCode {
 fn check(config: &ConfigFile) -> Result<(), ProgramError> {
     let config = GatewayConfig::load(&config.file)?;
     config.federation.seal()?;
+    config.tls.as_ref().map_or(Ok(()), TlsConfig::warn_of_expired_lists)?;
     Keeper::open(&config)?;
     if config.federation.token_key_files.is_empty() {
         tracing::warn!(

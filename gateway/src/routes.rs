@@ -8,6 +8,7 @@ use service::caller::identify;
 use service::caller::scope::{Needs, On, Rights, permit};
 use service::encoding::compress;
 use service::journal::record;
+use service::limit::limit;
 use service::negotiation::{json_only, json_or_stream};
 use service::refusal::Refusal;
 
@@ -48,6 +49,7 @@ pub fn router(health: GatewayHealth) -> Router {
         )
         .layer(from_fn(json_only))
         .merge(search_routes)
+        .layer(from_fn_with_state(gateway.limiter().clone(), limit))
         .layer(from_fn_with_state(gateway.gatekeeper().clone(), identify))
         .layer(from_fn_with_state(gateway.journal().clone(), record));
     let open_routes = Router::new()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use fhir::identifier::OdsCode;
 use serde::{Deserialize, Serialize};
 use service::config::{Admin, ConfigError, Region, Security, SecurityMode, Server};
+use service::limit::Limits;
 use service::tls::TlsConfig;
 use service::token::TokenConfig;
 
@@ -50,6 +51,9 @@ pub struct HubConfig {
     /// The audit journal.
     #[serde(default)]
     pub audit: AuditConfig,
+    /// How much one organisation may ask, in enforced mode.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// `[store]`
@@ -158,6 +162,7 @@ impl HubConfig {
         self.server.check("/FHIR/R4")?;
         self.security.check(&self.server, self.tls.as_ref())?;
         self.access.check()?;
+        self.limits.check()?;
         let known = ["sqlite://", "postgres://", "postgresql://"];
         if !known.iter().any(|scheme| self.store.url.starts_with(scheme)) {
             let text = "store.url must begin with sqlite:// or postgres://";

@@ -14,6 +14,7 @@ use hub::registration::command as reconcile;
 use hub::reindex;
 use service::clock::Clock;
 use service::program::{ConfigFile, ProgramError, bind, finish, print, stop_on_signal};
+use service::tls::TlsConfig;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -99,6 +100,7 @@ async fn run(command: Command) -> Result<(), ProgramError> {
         Command::Check(file) => {
             let config: HubConfig = service::config::load(&file.file, PREFIX)?;
             config.check()?;
+            config.tls.as_ref().map_or(Ok(()), TlsConfig::warn_of_expired_lists)?;
             print(&config)
         }
         Command::Import { config, options } => {

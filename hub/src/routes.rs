@@ -13,6 +13,7 @@ use service::caller::identify;
 use service::caller::scope::{Needs, On, Rights, permit};
 use service::encoding::compress;
 use service::journal::record;
+use service::limit::{Limiter, limit};
 use service::negotiation::{json_only, json_or_binary};
 use service::refusal::Refusal;
 
@@ -265,6 +266,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
     let base = routed(offers())
         .layer(from_fn_with_state(hub.clone(), disclosed::note))
         .layer(from_fn(json_or_binary))
+        .layer(from_fn_with_state(Limiter::new(hub.config.limits, hub.config.security.mode), limit))
         .layer(from_fn_with_state(hub.gatekeeper.clone(), identify))
         .layer(from_fn_with_state(hub.journal.clone(), record));
     let open = Router::new()

@@ -1,11 +1,14 @@
 //! Outbound HTTP: one client a service, with deadlines, size caps and no redirects.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use thiserror::Error;
+
+use crate::names::Names;
 
 /// How long a connection may take to open.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
@@ -16,6 +19,8 @@ const PING_EVERY: Duration = Duration::from_secs(10);
 const PING_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a connection over TLS is kept that nobody uses: a handshake costs more than a ping.
 const IDLE_TLS_MAX: Duration = Duration::from_secs(90);
+/// How long one without TLS is: less than [`serve`](crate::serve) keeps it, lest a request meet its end.
+const IDLE_MAX: Duration = Duration::from_secs(8);
 
 /// Builds the client. Redirects are never followed: only configured endpoints are ever dialled.
 /// Every request made with it sets its own deadline.
@@ -42,9 +47,10 @@ fn builder() -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT_TIME_MAX)
+        .dns_resolver(Arc::new(Names::default()))
         .tcp_nodelay(true)
         .pool_max_idle_per_host(256)
-        .pool_idle_timeout(Duration::from_secs(20))
+        .pool_idle_timeout(IDLE_MAX)
 }
 
 /// How long an answer asks to be left alone (`Retry-After`, in seconds or as a date); at most an hour.

@@ -189,6 +189,27 @@ impl Journal {
         !self.inner.failed.load(Ordering::Relaxed)
     }
 
+    /// Writes a line of its own for what somebody has to look at: that it came to light while this
+    /// caller was answered, about what URL, and what it is.
+    pub fn alert(&self, caller: &Caller, target: &str, what: &str) {
+        let line = Line {
+            recorded: &format_instant(self.inner.clock.now_micros()),
+            request: caller.correlation.request_id(),
+            asker: &caller.into(),
+            connected: None,
+            method: "ALERT",
+            target,
+            detail: Some(what),
+            status: StatusCode::BAD_GATEWAY.as_u16(),
+            refused: None,
+            patients: &[],
+        };
+        if let Err(error) = self.append(&line) {
+            // The answer's own line meets the same journal, and withholds the answer.
+            tracing::error!(cause = %error, "an alert could not be written to the audit journal");
+        }
+    }
+
     /// Writes a line; gives the file that it is in.
     fn append(&self, line: &Line<'_>) -> io::Result<Arc<File>> {
         if !self.is_sound() {

@@ -18,6 +18,8 @@
 //! | [`seal`] | what a page link carries, encrypted |
 //! | [`refusal`] | an error out: status and OperationOutcome |
 //! | [`client`] | one HTTP client: deadlines, size caps, no redirects |
+//! | `names` | where host names lead, and led last |
+//! | [`limit`] | how much one organisation may ask |
 //! | [`token`] | access tokens for another service: one kept, renewed in time |
 //! | [`clock`] | time, passed in |
 //! | [`journal`] | an audit entry on disk before the answer leaves |
@@ -33,6 +35,8 @@ pub mod config;
 pub mod correlation;
 pub mod encoding;
 pub mod journal;
+pub mod limit;
+mod names;
 pub mod negotiation;
 pub mod parameters;
 pub mod program;

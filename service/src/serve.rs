@@ -1,7 +1,11 @@
 //! Serving: a bound listener and a stop signal in, nothing fetched.
 //!
-//! Bounds: connections, header size and time, URL length. A panic becomes one 500. A stopping
+//! Bounds: connections, header size and time, URL length. A panic becomes one 500. Each answer has the
+//! headers that keep a browser from keeping or running it. A stopping
 //! server takes no new connection, lets requests in flight finish, and ends at the drain limit.
+//!
+//! Over TLS, who shows no certificate may ask what needs no caller (how we are, what we can do): few of
+//! them at a time, and not for long. [`identify`](crate::caller::identify) refuses them all else.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -15,7 +19,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use fhir::outcome::IssueCode;
 use futures::FutureExt;
-use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -32,11 +37,17 @@ use crate::tls::{LAST_REQUESTS, Tls};
 /// Longest URL, in bytes.
 const URL_BYTES_MAX: usize = 8 << 10;
 /// Longest wait for a request's header; also how long an idle connection is kept.
-const HEADER_TIME_MAX: Duration = Duration::from_secs(30);
+const HEADER_TIME_MAX: Duration = Duration::from_secs(10);
+/// How often an HTTP/2 connection is asked whether it is still there.
+const PING_EVERY: Duration = Duration::from_secs(30);
 /// Largest header of an HTTP/2 request, in bytes.
 const HEADER_BYTES_MAX: u32 = 32 << 10;
 /// Connections served at a time; more wait to be accepted.
 const CONNECTIONS_MAX: u32 = 8_192;
+/// Those among them over TLS whose peer has shown no certificate; there is no waiting for more.
+const STRANGERS_MAX: usize = 256;
+/// How long one of these is given requests.
+const STRANGER_TIME_MAX: Duration = Duration::from_secs(10);
 /// Pause after a failed accept (no file descriptors left, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -87,8 +98,9 @@ pub async fn serve_over(
     shutdown: Shutdown,
     drain: Duration,
 ) {
-    let router = router.layer(from_fn(guard)).layer(from_fn(correlate));
+    let router = router.layer(from_fn(guard)).layer(from_fn(correlate)).layer(from_fn(shield));
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+    let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
     loop {
         let accepted = async {
             let permit = connections.clone().acquire_owned().await;
@@ -99,15 +111,11 @@ pub async fn serve_over(
             () = shutdown.triggered() => break,
         };
         let (tls, router, shutdown) = (tls.clone(), router.clone(), shutdown.clone());
+        let strangers = strangers.clone();
         tokio::spawn(async move {
             match tls {
                 None => converse(stream, router, shutdown, None).await,
-                Some(tls) => {
-                    if let Some((stream, peer)) = tls.accept(stream).await {
-                        let router = Extension(peer).layer(router);
-                        converse(stream, router, shutdown, Some(tls.age_max())).await;
-                    }
-                }
+                Some(tls) => converse_over(&tls, stream, router, shutdown, &strangers).await,
             }
             drop(permit);
         });
@@ -117,6 +125,28 @@ pub async fn serve_over(
     let ended = connections.acquire_many(CONNECTIONS_MAX);
     if tokio::time::timeout(drain, ended).await.is_err() {
         tracing::warn!("requests were still in flight at the drain limit");
+    }
+}
+
+/// Serves one connection over TLS, if the peer is let in.
+async fn converse_over(
+    tls: &Tls,
+    stream: TcpStream,
+    router: Router,
+    shutdown: Shutdown,
+    strangers: &Semaphore,
+) {
+    match tls.accept(stream).await {
+        None => {}
+        Some((stream, Some(peer))) => {
+            let router = Extension(peer).layer(router);
+            converse(stream, router, shutdown, Some(tls.age_max())).await;
+        }
+        Some((stream, None)) => {
+            if let Ok(_permit) = strangers.try_acquire() {
+                converse(stream, router, shutdown, Some(STRANGER_TIME_MAX)).await;
+            }
+        }
     }
 }
 
@@ -178,8 +208,23 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(HEADER_BYTES_MAX)
         .max_concurrent_streams(256)
-        .keep_alive_interval(HEADER_TIME_MAX);
+        .keep_alive_interval(PING_EVERY);
     builder
+}
+
+/// Adds what keeps a browser from keeping an answer, guessing its type, or running what is in it;
+/// a handler's own word goes before.
+async fn shield(request: axum::extract::Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; sandbox"),
+    ] {
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().entry(name).or_insert(value);
+    }
+    response
 }
 
 /// Refuses a URL that is too long; turns a panic into a 500 that tells nothing.

@@ -73,7 +73,22 @@ async fn answer(
             error.into()
         });
     }
+    if let Some(page) = kept(gateway, context, &type_name, pairs) {
+        return told(gateway, page);
+    }
     respond(gateway, context, page(gateway, context, type_name, pairs).await).await
+}
+
+/// A page of a snapshot, if it is one that a link leads to.
+fn kept(
+    gateway: &Gateway,
+    context: &Context,
+    type_name: &Result<Path<String>, PathRejection>,
+    pairs: &str,
+) -> Option<Result<Composed, GatewayError>> {
+    let link = page::link(pairs).ok().flatten()?;
+    let Path(type_name) = type_name.as_ref().ok()?;
+    page::snapshot::resume(gateway, context, type_name, &link)
 }
 
 /// Writes a page, if it is one, and says how complete it is.
@@ -86,6 +101,10 @@ pub(super) async fn respond(
         Ok(page) => composed(gateway, context, page).await,
         Err(error) => Err(error),
     };
+    told(gateway, result)
+}
+
+fn told(gateway: &Gateway, result: Result<Composed, GatewayError>) -> Result<Answer, Refusal> {
     gateway.counters().search(match &result {
         Ok(composed) if composed.complete => SearchEnd::Complete,
         Ok(_) => SearchEnd::Partial,

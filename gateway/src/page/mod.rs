@@ -8,10 +8,12 @@
 //! | [`select`](mod@select) | which matches a page shows, pure |
 //! | [`token`] | what a page link carries |
 //! | [`turn`] | what a page leaves behind, for its links |
+//! | `people` | whether what regions count is one person's |
+//! | [`snapshot`] | a whole answer that is kept, and its pages |
 //!
 //! **Invariants.** The pages of a walk, and those that `retry-missing` leads to, show what the
 //! regions hold: no entry is lost, and none comes twice unless it changes meanwhile. Nothing is
-//! kept between pages. Whose record it is and whom it is asked of is settled on the first page; who
+//! kept between pages, but of a snapshot, which is asked for. Whose record it is and whom it is asked of is settled on the first page; who
 //! asks is verified on each. A page never holds more matches than it may.
 //!
 //! A region that fails contributes nothing to the page, and is asked again on the next one from
@@ -19,8 +21,10 @@
 //! out of order: `retry-missing` leads to it.
 
 mod lane;
+mod people;
 pub mod place;
 pub mod select;
+pub mod snapshot;
 pub mod token;
 pub mod turn;
 
@@ -42,7 +46,7 @@ use crate::context::Context;
 use crate::directory::Region;
 use crate::error::GatewayError;
 use crate::fan_out::{Collected, Regional, fan_out};
-use crate::question::{Handling, Question};
+use crate::question::{Handling, Question, Total};
 use crate::region::answer::RegionAnswer;
 use crate::region::question::HubSearch;
 
@@ -106,7 +110,12 @@ pub async fn begin(
         }
     });
     let lanes = join_all(lanes).await;
-    let turn = walk.page(lanes, Vec::new(), &mut collected).await;
+    let mut turn = walk.page(lanes, Vec::new(), &mut collected).await;
+    if question.total == Total::Accurate && turn.total.is_some() {
+        let counting = people::counting(gateway, &collected);
+        let one = people::are_one(gateway, context, &counting).await;
+        turn.total = turn.total.filter(|_| one);
+    }
     Ok((question, collected, turn))
 }
 

@@ -11,7 +11,7 @@ use crate::error::GatewayError;
 use crate::outcome::Gap;
 
 /// A link works for a quarter of an hour.
-const LIFE_MICROS: i64 = 15 * 60 * 1_000_000;
+pub(super) const LIFE_MICROS: i64 = 15 * 60 * 1_000_000;
 /// Longest text of a link's secret, so that it fits into a URL wherever it passes.
 pub(super) const TEXT_BYTES_MAX: usize = 6 << 10;
 

@@ -5,7 +5,7 @@ use fhir::identifier::{OdsCode, PatientNumber};
 use fhir::outcome::{Issue, IssueCode, Severity};
 use fhir::subset::{Subset, parse_elements};
 
-use super::{Dedup, Handling, Order, Question, Total};
+use super::{Dedup, Handling, Order, Pages, Question, Total};
 use crate::error::GatewayError;
 use crate::kind::Kind;
 
@@ -15,6 +15,9 @@ const SORT: &str = "Across regions only one date can be sorted by: _lastUpdated 
                     parameter of the type, newest first with a minus sign before it.";
 const SUMMARY: &str = "_summary is true, text, data, count or false.";
 const CONTAINED: &str = "Contained resources are not searched across regions.";
+const SNAPSHOT: &str = "snapshot is true or false.";
+const SNAPSHOT_INCLUDES: &str = "A snapshot holds what matches, and the patient: ask for what that \
+                                 refers to on its own.";
 const REGION: &str = "region takes the organisation codes of the regions to ask, with commas between \
                       them, and is given once.";
 
@@ -34,6 +37,7 @@ pub(super) struct Draft {
     show_patient: bool,
     subset: Option<Subset>,
     complete_only: bool,
+    pages: Pages,
     notes: Vec<Issue>,
 }
 
@@ -56,6 +60,7 @@ impl Draft {
             show_patient: false,
             subset: None,
             complete_only: false,
+            pages: Pages::Live,
             notes: Vec::new(),
         }
     }
@@ -70,6 +75,7 @@ impl Draft {
             "dedup" => self.dedup(&value)?,
             "incomplete" => self.incomplete(&value)?,
             "region" => self.region(&value)?,
+            "snapshot" => self.snapshot(&value)?,
             "_total" => self.total(&value)?,
             "_elements" => self.elements(&value),
             "_contained" | "_containedType" => {
@@ -91,6 +97,10 @@ impl Draft {
     /// The question, if a patient was named.
     pub(super) fn finish(self) -> Result<Question, GatewayError> {
         let number = self.number.ok_or(GatewayError::NoPatient(self.kind.name()))?;
+        if self.pages == Pages::Snapshot && self.forwarded.iter().any(|(name, _)| is_include(name))
+        {
+            return Err(GatewayError::NotSupported("snapshot".to_owned(), SNAPSHOT_INCLUDES));
+        }
         Ok(Question {
             kind: self.kind,
             number,
@@ -107,6 +117,7 @@ impl Draft {
             subset: self.subset,
             everything: None,
             complete_only: self.complete_only,
+            pages: self.pages,
             notes: self.notes,
         })
     }
@@ -203,6 +214,15 @@ impl Draft {
                 let text = "incomplete is error or show.";
                 return Err(GatewayError::BadValue("incomplete", text));
             }
+        };
+        Ok(true)
+    }
+
+    fn snapshot(&mut self, value: &str) -> Result<bool, GatewayError> {
+        self.pages = match value {
+            "true" => Pages::Snapshot,
+            "false" => Pages::Live,
+            _ => return Err(GatewayError::BadValue("snapshot", SNAPSHOT)),
         };
         Ok(true)
     }

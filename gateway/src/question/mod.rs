@@ -6,7 +6,7 @@
 //! | the patient's number | each region, as its own `patient.identifier` |
 //! | `_sort` | each region, and the gateway across them |
 //! | `_count`, `_total` | the gateway, from what the regions give |
-//! | `dedup`, `incomplete`, `region`, `_summary=count`, `_count=0` | the gateway |
+//! | `dedup`, `incomplete`, `region`, `snapshot`, `_summary=count`, `_count=0` | the gateway |
 //! | `_include` of the patient | the gateway, which asks for it always |
 //! | other `_include`s, `_revinclude` | each region, as given |
 //! | `_elements`, `_summary` | the gateway: what is compared has to be whole |
@@ -83,6 +83,15 @@ pub enum Total {
     Accurate,
 }
 
+/// What the pages of an answer show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pages {
+    /// What is there when each is asked for.
+    Live,
+    /// What was there at first.
+    Snapshot,
+}
+
 /// A search that can be executed across regions.
 #[derive(Debug)]
 pub struct Question {
@@ -110,6 +119,8 @@ pub struct Question {
     pub total: Total,
     /// The patient is wanted beside the matches.
     pub show_patient: bool,
+    /// What its pages show.
+    pub pages: Pages,
     /// An incomplete answer is of no use to the caller.
     pub complete_only: bool,
     /// The part of each resource that is wanted, if not all of it.
@@ -151,14 +162,14 @@ impl Question {
         self.regions.is_empty() || self.regions.contains(ods)
     }
 
-    /// The same, answered in pages of at most so many matches.
+    /// The same, answered in pages of at most so many matches. A snapshot is whole before it has pages.
     #[must_use]
     pub fn in_pages_of(mut self, most: u32) -> Self {
         if self.count_only {
             return self;
         }
         let page = self.count.unwrap_or(most).min(most);
-        self.page = Some(page);
+        self.page = Some(page).filter(|_| self.pages == Pages::Live);
         for (_, value) in self.executed.iter_mut().filter(|(name, _)| name == "_count") {
             *value = page.to_string();
         }

@@ -59,12 +59,13 @@ use crate::merge::check::{Checked, check};
 use crate::merge::{Source, merge};
 use crate::outcome::RegionStatus;
 use crate::page::turn::Turn;
-use crate::question::{Dedup, Question};
+use crate::question::{Dedup, Pages, Question};
 
 /// From this size on, what a region sent is checked where no other request waits for the thread.
 const INLINE_BYTES_MAX: usize = 256 << 10;
 
 const COUNT: &str = "A stream is not paged: leave _count out. _count=0 gives the totals alone.";
+const SNAPSHOT: &str = "A stream is not paged, so there is nothing to keep: leave snapshot out.";
 const INCOMPLETE: &str = "What a stream has sent cannot be taken back: whether something is \
                           missing is said at its end. Ask for application/fhir+json instead.";
 const FOLD: &str = "What a stream has sent cannot be folded: dedup is off or link there, and the \
@@ -116,6 +117,9 @@ fn admissible(question: Question, pairs: &str) -> Result<Question, GatewayError>
     let refused = |name: &str, why| Err(GatewayError::NotSupported(name.to_owned(), why));
     if pairs.any(|(name, value)| name == "_count" && !matches!(&*value, "" | "0")) {
         return refused("_count", COUNT);
+    }
+    if question.pages == Pages::Snapshot {
+        return refused("snapshot", SNAPSHOT);
     }
     if question.complete_only {
         return refused("incomplete", INCOMPLETE);
@@ -188,10 +192,12 @@ impl Asked {
 
     async fn ending(&self, collected: Collected, statuses: &[RegionStatus]) -> Ending {
         let (gateway, question) = (self.gateway.clone(), self.question.clone());
+        let context = self.context.clone();
         let bytes = collected.answers.iter().map(bytes).sum();
         let statuses = statuses.to_vec();
         let work = move || {
-            let mut ending = match assemble(&gateway, &question, &collected, &mut Turn::whole()) {
+            let mut turn = Turn::whole();
+            let mut ending = match assemble(&gateway, &context, &question, &collected, &mut turn) {
                 Ok(assembled) => Ending::of(assembled, &question, gateway.ods()),
                 // The stream has begun: it ends with what would have been told instead.
                 Err(error) => Ending::failed(error),

@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use fhir::identifier::NHS_NUMBER;
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::with_far;
 use crate::world::{
-    Answer, Fake, Reply, World, deaf, directory_entry, fact, hub, locator, nobody, observation,
-    patient, pointers, raw, searchset,
+    Answer, Fake, NUMBER, Reply, World, deaf, directory_entry, fact, hub, locator, nobody,
+    observation, patient, pointers, raw, searchset,
 };
 
 const START: &str = r#"{"resourceType":"Bundle","type":"searchset","entry":["#;
@@ -89,12 +90,7 @@ async fn a_region_that_trickles_is_cut_off_at_the_deadline_though_it_is_never_id
 #[tokio::test]
 async fn an_answer_without_end_is_cut_off_at_its_largest_size() {
     let (world, _far) = with_far(Reply::Trickle(START, 1 << 20, Duration::ZERO)).await;
-    let url = format!(
-        "{}/Observation?patient.identifier={}|{}",
-        world.base,
-        fhir::identifier::NHS_NUMBER,
-        crate::world::NUMBER
-    );
+    let url = format!("{}/Observation?patient.identifier={}|{}", world.base, NHS_NUMBER, NUMBER);
     let request = world.client.get(url).header("x-request-timeout-ms", "20000");
     is_partial(&Answer::of(request.send().await.unwrap()).await, "too-large");
 }
@@ -278,11 +274,34 @@ async fn entries_of_another_patient_are_never_shown_and_the_region_is_named() {
         {"resource": observation("x", "2026-01-01"), "search": {"mode": "match"}},
         {"resource": patient("p", "9876543210"), "search": {"mode": "include"}},
     ]});
-    let (world, _far) = with_far(Reply::Json(200, foreign)).await;
+    let (world, _far) = with_far(Reply::Json(200, foreign.clone())).await;
     let answer = world.observations("").await;
     is_partial(&answer, "wrong-patient");
     assert_eq!(answer.issues()[0]["code"], "security");
     assert!(!answer.body.to_string().contains("9876543210"));
+    let (alert, interaction) = journaled(&world);
+    assert_eq!(alert["target"], "/FHIR/R4/at/FAR");
+    assert_eq!((&alert["detail"], &alert["status"]), (&json!("wrong-patient"), &json!(502)));
+    assert_eq!(alert["organisation"], "HOME");
+    assert_eq!(alert["request"], interaction["request"], "it is known who was answered");
+    assert!(!alert.to_string().contains(NUMBER));
+    // A stream tells it as well, and the journal with it.
+    let (world, _far) = with_far(Reply::Json(200, foreign)).await;
+    let url = format!("{}/Observation?patient.identifier={NHS_NUMBER}|{NUMBER}", world.base);
+    let request = world.client.get(url).header("accept", "application/fhir+ndjson");
+    let told = request.send().await.unwrap().text().await.unwrap();
+    assert!(told.contains("wrong-patient") && !told.contains("9876543210"), "{told}");
+    assert_eq!(journaled(&world).0["target"], "/FHIR/R4/at/FAR");
+}
+
+/// The one alert of the journal, and the one interaction.
+fn journaled(world: &World) -> (Value, Value) {
+    let journal = world.journal();
+    let lines = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let (mut alerts, mut others): (Vec<_>, Vec<_>) =
+        lines.partition(|line| line["method"] == "ALERT");
+    assert_eq!((alerts.len(), others.len()), (1, 1), "{journal}");
+    (alerts.remove(0), others.remove(0))
 }
 
 #[tokio::test]

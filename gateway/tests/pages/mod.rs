@@ -1,6 +1,7 @@
 //! An answer in pages: what each holds, where it leads, and what becomes of a region that fails
 //! between two of them.
 
+mod snapshot;
 mod stub;
 mod union;
 
@@ -11,8 +12,8 @@ use http::StatusCode;
 use serde_json::json;
 use service::clock::Clock;
 
-use crate::world::{Answer, Fake, NUMBER, Reply, World, locator, observation, searchset};
-use stub::{Fact, Stub, Style, days};
+use crate::world::{Answer, Fake, NUMBER, Reply, World, locator, observation, patient, searchset};
+use stub::{Fact, Stub, Style, days, people};
 
 /// A gateway before these regions, HOME first.
 async fn before(stubs: &[(&str, &Stub)]) -> World {
@@ -203,6 +204,49 @@ async fn a_total_is_given_where_it_is_one() {
     let broken = world.get(&first.link("next").unwrap()).await;
     assert!(broken.body.get("total").is_none(), "it would look complete");
     assert_eq!(total("&_count=2&_total=accurate").await, None);
+}
+
+#[tokio::test]
+async fn a_total_that_counts_somebody_elses_entries_is_not_given() {
+    let mut once = patient("q", NUMBER);
+    once["identifier"][0]["use"] = json!("old");
+    let (now, theirs) = (patient("p", NUMBER), json!({"reference": "Patient/q"}));
+    for (both, total) in [(true, None), (false, Some(json!(3)))] {
+        let (now, once, theirs) = (now.clone(), once.clone(), theirs.clone());
+        let home = Fake::start(move |request| {
+            if request.target.contains("/Patient/") {
+                let all = [now.clone(), once.clone()];
+                return Reply::Json(200, people(if both { &all } else { &all[..1] }));
+            }
+            let mut entries = [("a", "2026-01-03"), ("b", "2026-01-02"), ("c", "2026-01-01")]
+                .map(|(id, date)| observation(id, date));
+            if both {
+                entries[1]["subject"] = theirs.clone();
+            }
+            let at = usize::from(request.body.contains("_after"));
+            let mut page = searchset(&entries[at..at + 1 + at]);
+            let url = "http://elsewhere/FHIR/R4/Observation?_after=1";
+            page["entry"][0]["link"] = json!([{"relation": "after", "url": url}]);
+            if at == 0 {
+                page["total"] = json!(3);
+                page["link"] = json!([{"relation": "next", "url": url}]);
+            } else if both {
+                let beside = json!({"resource": once, "search": {"mode": "include"}});
+                page["entry"].as_array_mut().unwrap().push(beside);
+            }
+            Reply::Json(200, page)
+        })
+        .await;
+        let locator = locator(&["HOME"]).await;
+        let world = World::start(&locator.origin, &[home.region("HOME")]).await;
+        let first = world.observations("&_count=1&_total=accurate").await;
+        assert_eq!(first.ids(), ["HOME/a"]);
+        assert_eq!(first.body.get("total"), total.as_ref(), "both: {both}");
+        let second = world.get(&first.link("next").unwrap()).await;
+        assert_eq!(second.body.get("total"), total.as_ref(), "both: {both}");
+        let estimate = world.observations("&_count=1&_total=estimate").await;
+        assert_eq!(estimate.body["total"], 3);
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use crate::world::{Fake, GUID, NUMBER, Reply, Seen, observation, patient, searchset};
+use crate::world::{Fake, GUID, NUMBER, Reply, Seen, observation, patient};
 
 /// How a hub keeps order and place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Stub {
         let (is_down, turn) = (down.clone(), Arc::new(AtomicUsize::new(0)));
         let fake = Fake::start(move |request| {
             if request.target.contains("Patient") {
-                return Reply::Json(200, searchset(&[]));
+                return Reply::Json(200, people(&[patient("p", NUMBER)]));
             }
             let turn = turn.fetch_add(1, Ordering::SeqCst);
             if is_down.load(Ordering::SeqCst) || fails.get(turn).is_some_and(|fails| *fails) {
@@ -84,6 +84,13 @@ impl Stub {
         .await;
         Self { fake, down }
     }
+}
+
+/// An answer to a search for Patients.
+pub(crate) fn people(found: &[Value]) -> Value {
+    let entry = |patient| json!({"resource": patient, "search": {"mode": "match"}});
+    let entries: Vec<_> = found.iter().map(entry).collect();
+    json!({"resourceType": "Bundle", "type": "searchset", "entry": entries})
 }
 
 /// What a request asks for; a place is the number of matches before it.

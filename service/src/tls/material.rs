@@ -142,7 +142,7 @@ fn issuers(pem: &[u8]) -> Result<RootCertStore, String> {
 }
 
 /// The lists of a file: PEM, or one that is DER.
-fn revoked(file: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, String> {
+pub(super) fn revoked(file: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, String> {
     if !file.windows(10).any(|window| window == b"-----BEGIN") {
         return Ok(vec![CertificateRevocationListDer::from(file.to_vec())]);
     }
@@ -160,6 +160,11 @@ struct Organisations {
 }
 
 impl ClientCertVerifier for Organisations {
+    /// Who shows no certificate is let in as nobody.
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         self.inner.root_hint_subjects()
     }

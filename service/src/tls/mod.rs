@@ -5,13 +5,15 @@
 //! | here | what is configured; the handshake |
 //! | [`material`] | certificates, keys and revocation lists, made into what handshakes need |
 //! | [`peer`] | the organisation in a certificate |
+//! | [`revocation`] | until when a revocation list is good |
 //!
-//! TLS 1.3 and 1.2. A certificate whose revocation cannot be told, because its issuer's list is not
+//! TLS 1.3 and 1.2. Who shows no certificate is nobody: it reaches what needs no caller. A certificate whose revocation cannot be told, because its issuer's list is not
 //! there or has expired, is refused, and so is one that names no organisation. No session is resumed:
 //! each connection is verified by what is in use when it is made, and none gets old.
 
 pub mod material;
 pub mod peer;
+pub mod revocation;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::clock::Clock;
 use crate::config::ConfigError;
 use crate::reload::Reloaded;
 use crate::serve::Shutdown;
@@ -73,6 +76,36 @@ impl TlsConfig {
     /// Checks what types cannot, and that the files are good.
     pub fn check(&self) -> Result<(), ConfigError> {
         Tls::open(self).map(drop)
+    }
+
+    /// The revocation lists that had expired at a time, or that do not say when they will: whom they are
+    /// about is let in nowhere.
+    pub fn expired_lists(&self, now_micros: i64) -> Result<Vec<PathBuf>, ConfigError> {
+        let mut expired = Vec::new();
+        for file in &self.crls {
+            let refused = |cause: String| {
+                ConfigError::Refused(format!("tls.crls: {}: {cause}", file.display()))
+            };
+            let list = crate::reload::read(file).map_err(|error| refused(error.to_string()))?;
+            let lists = material::revoked(&list).map_err(refused)?;
+            let until = lists.iter().map(|list| revocation::next_update(list));
+            if until.into_iter().any(|until| until.is_none_or(|until| until <= now_micros)) {
+                expired.push(file.clone());
+            }
+        }
+        Ok(expired)
+    }
+
+    /// Warns of the revocation lists that have expired.
+    pub fn warn_of_expired_lists(&self) -> Result<(), ConfigError> {
+        for file in self.expired_lists(Clock::System.now_micros())? {
+            tracing::warn!(
+                file = %file.display(),
+                "a revocation list of tls.crls has expired: whose certificates it is about are \
+                 refused until there is a new one"
+            );
+        }
+        Ok(())
     }
 
     fn check_bounds(&self) -> Result<(), ConfigError> {
@@ -146,8 +179,12 @@ impl Tls {
         self.files.clone().keep(self.every, shutdown).await;
     }
 
-    /// Shakes hands; nothing if the peer is not let in, which it learns by a TLS alert.
-    pub(crate) async fn accept(&self, stream: TcpStream) -> Option<(TlsStream<TcpStream>, Peer)> {
+    /// Shakes hands; nothing if the peer is not let in, which it learns by a TLS alert. One that shows
+    /// no certificate is nobody, and is let in as such.
+    pub(crate) async fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> Option<(TlsStream<TcpStream>, Option<Peer>)> {
         let acceptor = TlsAcceptor::from(self.current().server.clone());
         let shaken = tokio::time::timeout(HANDSHAKE_TIME_MAX, acceptor.accept(stream)).await;
         let stream = match shaken {
@@ -162,7 +199,8 @@ impl Tls {
             }
         };
         let (_, connection) = stream.get_ref();
-        let peer = connection.peer_certificates().and_then(|chain| Peer::of(chain.first()?))?;
-        Some((stream, peer))
+        let Some(chain) = connection.peer_certificates() else { return Some((stream, None)) };
+        let peer = chain.first().and_then(Peer::of)?;
+        Some((stream, Some(peer)))
     }
 }

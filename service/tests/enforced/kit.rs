@@ -14,6 +14,7 @@ use service::caller::scope::{Needs, On, Rights, permit};
 use service::caller::{Caller, Gatekeeper, identify};
 use service::clock::Clock;
 use service::config::{Nation, Region, Security, SecurityMode, Server};
+use service::limit::{Limiter, Limits, limit};
 use service::serve::{Shutdown, serve_over};
 use service::tls::peer::{Peer, Thumbprint};
 use service::tls::{Tls, TlsConfig};
@@ -111,9 +112,16 @@ pub(crate) struct Gated {
 impl Gated {
     /// A service that answers `/FHIR/R4/{type}` with who asks.
     pub(crate) async fn start() -> Self {
+        Self::limited(Limits::default()).await
+    }
+
+    /// The same, where an organisation may ask so much.
+    pub(crate) async fn limited(limits: Limits) -> Self {
         let issuer = Issuer::new();
         let key_set = issuer.key_set().to_string();
-        let kit = Kit::serving(|_| (), |folder, address| gated(folder, address, &key_set)).await;
+        let router =
+            |folder: &TempDir, address: SocketAddr| gated(folder, address, &key_set, limits);
+        let kit = Kit::serving(|_| (), router).await;
         let identity = kit.ca.issue(&Wanted::of("QWO", 70));
         let client = kit.client_as(&identity);
         Self { kit, issuer, client, identity }
@@ -159,7 +167,15 @@ impl Gated {
     }
 }
 
-fn gated(folder: &TempDir, address: SocketAddr, key_set: &str) -> Router {
+/// A client without a certificate that trusts the service.
+#[expect(clippy::disallowed_methods, reason = "ours have certificates")]
+pub(crate) fn stranger(ca: &Ca) -> reqwest::Client {
+    let issuer = std::fs::read(ca.certificate()).unwrap();
+    let issuer = reqwest::Certificate::from_pem(&issuer).unwrap();
+    reqwest::Client::builder().tls_certs_only([issuer]).no_proxy().build().unwrap()
+}
+
+fn gated(folder: &TempDir, address: SocketAddr, key_set: &str, limits: Limits) -> Router {
     let jwks_file = folder.path().join("jwks.json");
     std::fs::write(&jwks_file, key_set).unwrap();
     let issuer = |iss: &str, gateway: Option<&str>, reusable| service::config::Issuer {
@@ -191,6 +207,8 @@ fn gated(folder: &TempDir, address: SocketAddr, key_set: &str) -> Router {
         axum::routing::put(async |_body: axum::body::Bytes| "").layer(needing(Rights::UPDATE));
     Router::new()
         .route("/FHIR/R4/{type}", read.merge(write))
+        .layer(from_fn_with_state(Limiter::new(limits, SecurityMode::Enforced), limit))
         .layer(from_fn_with_state(gatekeeper, identify))
         .layer(from_fn(service::correlation::correlate))
+        .route("/live", get(async || ""))
 }

@@ -5,4 +5,6 @@ mod ca;
 mod handshake;
 mod issuer;
 mod kit;
+mod limit;
+mod strangers;
 mod token;
