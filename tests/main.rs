@@ -18,6 +18,7 @@
 //! | [`tokens`] | hub and gateway are let in by a locator that demands access tokens |
 //! | [`enforced`] | nobody is let in without a certificate and a token, and no token goes further than it may |
 //! | [`readme`] | what README.md tells people to type works |
+//! | [`hazards`] | each hazard that `hazards.md` lists has tests that are there |
 //! | [`disk`] | a disk whose power can be cut |
 //! | [`kit`] | processes, ports, requests, records and waiting |
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -28,6 +29,7 @@ mod cluster;
 mod disk;
 mod durability;
 mod enforced;
+mod hazards;
 mod kit;
 mod network;
 mod query;

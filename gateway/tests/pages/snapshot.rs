@@ -36,7 +36,8 @@ async fn a_snapshots_pages_are_of_what_was_there_though_every_region_is_gone() {
     }
     // The same page again is the same, and so is the way back.
     assert_eq!(world.get(&third.link("previous").unwrap()).await.ids(), second.ids());
-    assert_eq!(world.get(&first.link("next").unwrap()).await.body, second.body);
+    let again = world.get(&first.link("next").unwrap()).await;
+    assert_eq!(again.body["entry"], second.body["entry"]);
     assert_eq!(home.fake.seen().len(), asked, "nobody is asked for what is kept");
     let journal = world.journal();
     let shown: Vec<_> = journal.lines().filter(|line| line.contains("_page=")).collect();
