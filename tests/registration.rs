@@ -189,8 +189,6 @@ async fn a_locator_that_hangs_holds_up_no_write_and_is_told_afterwards() {
         (waiting == PATIENTS && value("hub_registrations_oldest_seconds ") >= 1).then_some(())
     })
     .await;
-    let bundle = record(&numbers[0], &["36.62"]);
-    site.http.transact(&site.place.hub(0), bundle).await.unwrap().ok();
     locator.signal("CONT");
     let all: Vec<(&String, usize)> = numbers.iter().map(|number| (number, 1)).collect();
     site.pointers(&all).await;

@@ -512,6 +512,9 @@ async fn audit_events_come_newest_first_page_by_page(kit: Kit) {
         kit.get(&format!("Patient/n{number}")).await;
     }
     catch_up(&kit).await;
+    let counted = kit.search("AuditEvent?date=gt2020&_summary=count").await;
+    assert_eq!((&counted["total"], &counted["entry"]), (&7.into(), &Value::Null), "{counted}");
+    assert_eq!(kit.search("AuditEvent?date=lt2020&_summary=count").await["total"], 0);
     let (mut next, mut ids) = (Some("AuditEvent?_count=3&date=gt2020".to_owned()), Vec::new());
     let mut pages = 0;
     while let Some(url) = next {

@@ -8,6 +8,7 @@
 //! | `patient` | an id, or `Patient/` and an id |
 //! | `agent:identifier` | the caller's ODS code, with or without its system |
 //! | `_count` | entries on a page |
+//! | `_summary` | `count`: how many there are, and none of them |
 //!
 //! Anything else is refused: a parameter that is passed over would show more than was asked for.
 //!
@@ -102,13 +103,14 @@ pub async fn read(
 async fn page(hub: &Hub, caller: &Caller, pairs: Pairs) -> Result<Answer, HubError> {
     let (pairs, after) = resume(hub, caller, pairs)?;
     let asked = Asked::of(&pairs)?.seen_by(hub, caller);
+    if asked.counts {
+        return count(hub, &asked, &pairs).await;
+    }
     let mut found = hub.store.audit_entries(&asked.query(&hub.config.region.ods, after)).await?;
     let more = found.len() > asked.count;
     found.truncate(asked.count);
     let own = format!("{}/AuditEvent", hub.base());
-    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
-    let separator = if query.is_empty() { "" } else { "?" };
-    let mut links = vec![("self", format!("{own}{separator}{query}"))];
+    let mut links = vec![("self", self_url(hub, &pairs))];
     if let Some(last) = found.last().filter(|_| more) {
         let resume: Place = (last.recorded, last.lane, last.seq);
         let path = "AuditEvent".to_owned();
@@ -126,6 +128,21 @@ async fn page(hub: &Hub, caller: &Caller, pairs: Pairs) -> Result<Answer, HubErr
         bundle.entry(&format!("{own}/{id}"), &[], text.as_bytes(), SearchMode::Match);
     }
     Ok(Answer::resource(StatusCode::OK, bundle.finish()))
+}
+
+/// How many there are.
+async fn count(hub: &Hub, asked: &Asked, pairs: &Pairs) -> Result<Answer, HubError> {
+    let counted = hub.store.numbers(&asked.counting(&hub.config.region.ods)).await?;
+    let total = counted.first().copied().unwrap_or_default().unsigned_abs();
+    let own = self_url(hub, pairs);
+    let bundle = SearchsetWriter::new("", Some(total), &[("self", &own)], 0);
+    Ok(Answer::resource(StatusCode::OK, bundle.finish()))
+}
+
+fn self_url(hub: &Hub, pairs: &Pairs) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    let separator = if query.is_empty() { "" } else { "?" };
+    format!("{}/AuditEvent{separator}{query}", hub.base())
 }
 
 /// What was asked in the first place, and where the page before ended.
@@ -155,6 +172,8 @@ struct Asked {
     /// Comparisons of the time, and with what.
     dates: Vec<(&'static str, i64)>,
     count: usize,
+    /// Only how many there are is asked.
+    counts: bool,
 }
 
 impl Asked {
@@ -191,10 +210,14 @@ impl Asked {
                     asked.count = count.clamp(1, COUNT_MAX);
                     true
                 }
+                "_summary" if value == "count" => {
+                    asked.counts = true;
+                    true
+                }
                 "_format" | "_pretty" => true,
                 _ => {
                     let text = "AuditEvents are searched by _id, date, patient and agent:identifier, \
-                                and come newest first.";
+                                and come newest first, or as a number with _summary=count.";
                     return Err(refused(name, IssueCode::NotSupported, text));
                 }
             };
@@ -214,13 +237,35 @@ impl Asked {
     /// One more than a page has, after a place. What is asked about leads the way, and the rest is looked
     /// up for each entry on it.
     fn query(&self, own: &OdsCode, after: Option<Place>) -> Query {
+        let mut query = Query::default();
+        query.push("SELECT a.lane, a.seq, a.recorded, a.entry, k.patients");
+        self.found(&mut query, own);
+        if let Some((recorded, lane, seq)) = after {
+            query.push(" AND (s.recorded, s.lane, s.seq) < (").number(recorded);
+            query.push(", ").number(lane).push(", ").number(seq).push(")");
+        }
+        query.push(" ORDER BY s.recorded DESC, s.lane DESC, s.seq DESC LIMIT ");
+        query.number(self.count as i64 + 1);
+        query
+    }
+
+    /// How many there are; costs as much.
+    fn counting(&self, own: &OdsCode) -> Query {
+        let mut query = Query::default();
+        query.mark_long();
+        query.push("SELECT count(*)");
+        self.found(&mut query, own);
+        query
+    }
+
+    /// ` FROM … WHERE …`
+    fn found(&self, query: &mut Query, own: &OdsCode) {
         let patient = self.patient.iter().map(|id| format!("Patient/{id}"));
         let listed = |ods: &&OdsCode| *ods != own;
         let agents = self.organisation.iter().filter(listed).chain(&self.only);
         let mut about = patient.chain(agents.map(|ods| format!("agent/{}", ods.as_str())));
-        let mut query = Query::default();
         let first = about.next();
-        query.push("SELECT a.lane, a.seq, a.recorded, a.entry, k.patients FROM ");
+        query.push(" FROM ");
         query.push(if first.is_some() { "audit_subject" } else { "audit_event" });
         query.push(" s JOIN audit_event k ON k.recorded = s.recorded AND k.lane = s.lane ");
         query.push("AND k.seq = s.seq JOIN audit a ON a.lane = s.lane AND a.seq = s.seq WHERE ");
@@ -245,13 +290,6 @@ impl Asked {
         for (comparison, micros) in &self.dates {
             query.push(" AND s.recorded ").push(comparison).push(" ").number(*micros);
         }
-        if let Some((recorded, lane, seq)) = after {
-            query.push(" AND (s.recorded, s.lane, s.seq) < (").number(recorded);
-            query.push(", ").number(lane).push(", ").number(seq).push(")");
-        }
-        query.push(" ORDER BY s.recorded DESC, s.lane DESC, s.seq DESC LIMIT ");
-        query.number(self.count as i64 + 1);
-        query
     }
 }
 
