@@ -176,7 +176,8 @@ pub fn resume(
     if snapshot.kind != type_name {
         return Some(Err(GatewayError::PageNotAlone));
     }
-    Some(Ok(snapshot.page(gateway, Some(name), at)))
+    let page = snapshot.page(gateway, Some(name), at);
+    Some(Ok(Composed { behind_link: Some(snapshot.asked.clone()), ..page }))
 }
 
 impl Handle {
@@ -272,7 +273,7 @@ impl Snapshot {
             body: writer.finish(),
             complete: self.complete,
             regions: self.regions.clone(),
-            behind_link: (at > 0).then(|| self.asked.clone()),
+            behind_link: None,
         }
     }
 

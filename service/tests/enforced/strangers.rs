@@ -58,7 +58,7 @@ async fn the_connection_of_one_who_shows_no_certificate_is_not_kept_for_long() {
     let began = Instant::now();
     while relay.connections() < 2 {
         assert!(stranger.get(&through).send().await.unwrap().status().is_success());
-        assert!(began.elapsed() < Duration::from_secs(60), "it is still the same connection");
+        assert!(began.elapsed() < Duration::from_mins(1), "it is still the same connection");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     assert!(began.elapsed() > Duration::from_secs(8));
