@@ -134,6 +134,9 @@ fn store(error: StoreError) -> Refusal {
     }
 }
 
+const UNKNOWN_ID: &str = "There is no resource with this id to update, and ids are chosen by the server \
+                          here: create it with POST.";
+
 fn conflicting(entry: usize, conflict: Conflict) -> Refusal {
     let mut at = None;
     let (status, code, text) = match conflict {
@@ -150,13 +153,9 @@ fn conflicting(entry: usize, conflict: Conflict) -> Refusal {
         Conflict::IdTaken => {
             (StatusCode::CONFLICT, IssueCode::Conflict, "The id is already in use.".into())
         }
-        Conflict::NotFound => (
-            StatusCode::METHOD_NOT_ALLOWED,
-            IssueCode::BusinessRule,
-            "There is no resource with this id to update, and ids are chosen by the server here: \
-             create it with POST."
-                .into(),
-        ),
+        Conflict::NotFound => {
+            (StatusCode::METHOD_NOT_ALLOWED, IssueCode::BusinessRule, UNKNOWN_ID.into())
+        }
         Conflict::DuplicateIdentifier { holder } if holder.is_empty() => (
             StatusCode::CONFLICT,
             IssueCode::Duplicate,

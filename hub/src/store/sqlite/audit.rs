@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params, params_from_iter};
 
+use super::Sqlite;
 use crate::audit::chain::{Link, Tip, from_hex, hex};
 use crate::store::StoreError;
 use crate::store::query::{LANES, Query};
@@ -18,6 +19,62 @@ const LANE: i64 = 1;
 
 /// Where the lane ends, as the one writer knows: whoever rolls entries back puts it back too.
 pub(super) type End = Cell<Tip>;
+
+impl Sqlite {
+    pub(in crate::store) async fn audit_tips(&self) -> Result<Vec<Tip>, StoreError> {
+        self.with_reader(|c| Ok(vec![tip(c)?]))
+    }
+
+    pub(in crate::store) async fn audit_entries(
+        &self,
+        query: &Query,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        self.with_reader(|c| Ok(entries(c, query)?))
+    }
+
+    pub(in crate::store) async fn audit_patients(
+        &self,
+        query: &Query,
+    ) -> Result<Vec<String>, StoreError> {
+        self.with_reader(|c| {
+            let mut statement = c.prepare_cached(query.sql())?;
+            let rows =
+                statement.query_map(params_from_iter(query.arguments()), |row| row.get(0))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    pub(in crate::store) async fn take_subjects(
+        &self,
+        subjects: Subjects,
+    ) -> Result<(), StoreError> {
+        self.writer.give(Given::Subjects(subjects)).await
+    }
+
+    pub(in crate::store) async fn journal_moved(&self, file: &str) -> Result<i64, StoreError> {
+        self.with_reader(|c| Ok(moved(c, file)?))
+    }
+
+    pub(in crate::store) async fn take_lines(&self, lines: Lines) -> Result<(), StoreError> {
+        self.writer.give(Given::Lines(lines)).await
+    }
+
+    pub(in crate::store) async fn forget_journal(&self, file: String) -> Result<(), StoreError> {
+        self.writer.give(Given::Gone(file)).await
+    }
+
+    pub(in crate::store) async fn keep_head(
+        &self,
+        at: i64,
+        document: String,
+    ) -> Result<(), StoreError> {
+        self.writer.give(Given::Head(at, document)).await
+    }
+
+    pub(in crate::store) async fn witness(&self, head: Witnessed) -> Result<(), StoreError> {
+        self.writer.give(Given::Witnessed(head)).await
+    }
+}
 
 /// Adds an entry, in the transaction of what it tells of.
 pub(super) fn append(

@@ -31,15 +31,11 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params, params_fro
 use service::clock::Clock;
 use tokio::sync::Semaphore;
 
-use audit::Given;
-
 use super::StoreError;
 use super::generation::Knowledge;
 use super::query::Query;
-use super::trail::{Lines, Recorded, Subjects, Witnessed};
 use super::vocabulary::Vocabulary;
 use super::write::{Batch, Held, Kept, Method, Version, Written};
-use crate::audit::chain::Tip;
 use crate::custody::Custodian;
 use crate::registration::outbox::{Depth, Known, Outcome, Task};
 
@@ -227,47 +223,6 @@ impl Sqlite {
         value: Vec<u8>,
     ) -> Result<(), StoreError> {
         self.writer.keep(name, value).await
-    }
-
-    pub(super) async fn audit_tips(&self) -> Result<Vec<Tip>, StoreError> {
-        self.with_reader(|c| Ok(vec![audit::tip(c)?]))
-    }
-
-    pub(super) async fn audit_entries(&self, query: &Query) -> Result<Vec<Recorded>, StoreError> {
-        self.with_reader(|c| Ok(audit::entries(c, query)?))
-    }
-
-    pub(super) async fn audit_patients(&self, query: &Query) -> Result<Vec<String>, StoreError> {
-        self.with_reader(|c| {
-            let mut statement = c.prepare_cached(query.sql())?;
-            let rows =
-                statement.query_map(params_from_iter(query.arguments()), |row| row.get(0))?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
-    }
-
-    pub(super) async fn take_subjects(&self, subjects: Subjects) -> Result<(), StoreError> {
-        self.writer.give(Given::Subjects(subjects)).await
-    }
-
-    pub(super) async fn journal_moved(&self, file: &str) -> Result<i64, StoreError> {
-        self.with_reader(|c| Ok(audit::moved(c, file)?))
-    }
-
-    pub(super) async fn take_lines(&self, lines: Lines) -> Result<(), StoreError> {
-        self.writer.give(Given::Lines(lines)).await
-    }
-
-    pub(super) async fn forget_journal(&self, file: String) -> Result<(), StoreError> {
-        self.writer.give(Given::Gone(file)).await
-    }
-
-    pub(super) async fn keep_head(&self, at: i64, document: String) -> Result<(), StoreError> {
-        self.writer.give(Given::Head(at, document)).await
-    }
-
-    pub(super) async fn witness(&self, head: Witnessed) -> Result<(), StoreError> {
-        self.writer.give(Given::Witnessed(head)).await
     }
 
     /// Lends a reader's connection, for no longer than [`READ_MS_MAX`].
